@@ -1,0 +1,1 @@
+"""The leaf that gateway and server share: readings, identity, messages, topics."""
