@@ -8,14 +8,20 @@ the gateway's epoch. Where it stands among the gateway's records is in the MQTT 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
 import msgspec
 
-from device_adapters.contract.readings import Reading
+from device_adapters.contract.readings import (
+    BloodPressure,
+    PulseOximetry,
+    Reading,
+    UnsupportedFrame,
+)
 
 _T = TypeVar("_T")
 
@@ -28,6 +34,14 @@ MAX_SENT_BYTES: Final = 64 * 1024
 MAX_ACCEPTED_BYTES: Final = 128 * 1024
 MAX_BROKER_BYTES: Final = 256 * 1024
 MAX_RECORDS: Final = 500
+
+# Bounds on single elements, so that whatever stores or formats them needs none of its own.
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+_Name = Annotated[str, msgspec.Meta(max_length=128)]
+_TraceId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$", min_length=32, max_length=32)]
+_Raw = Annotated[bytes, msgspec.Meta(max_length=4096)]
+_Generation = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+_Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class ContractError(ValueError):
@@ -46,12 +60,12 @@ class TimeQuality(StrEnum):
 class Device(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The device as it named itself; ``id`` is its Bluetooth identity address."""
 
-    id: str
-    name: str | None = None
-    manufacturer: str | None = None
-    model: str | None = None
-    serial: str | None = None
-    firmware: str | None = None
+    id: _Id
+    name: _Name | None = None
+    manufacturer: _Name | None = None
+    model: _Name | None = None
+    serial: _Name | None = None
+    firmware: _Name | None = None
 
 
 class Reception(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +75,11 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
     ``device_clock_offset_s`` is gateway minus device, measured in that connection.
     """
 
-    characteristic: str
-    raw: bytes
+    characteristic: _Id
+    raw: _Raw
     received_at: datetime
     boot_id: UUID
-    monotonic_ns: int
+    monotonic_ns: _Nanoseconds
     is_clock_synchronised: bool
     device_clock_offset_s: float | None = None
 
@@ -80,20 +94,20 @@ class ReadingRecord(msgspec.Struct, frozen=True, kw_only=True, tag="reading"):
     record_id: UUID
     is_identity_own: bool
     device: Device
-    reset_generation: int
-    adapter: str
+    reset_generation: _Generation
+    adapter: _Id
     reception: Reception
     effective_at: datetime
     time_quality: TimeQuality
     reading: Reading
-    trace_id: str
+    trace_id: _TraceId
 
 
 class VoidRecord(msgspec.Struct, frozen=True, kw_only=True, tag="void"):
     """Holds a number whose record cannot travel, and says why; nothing is silently skipped."""
 
     reason: str
-    trace_id: str
+    trace_id: _TraceId
 
 
 class TimeCorrection(msgspec.Struct, frozen=True, kw_only=True, tag="time_correction"):
@@ -103,7 +117,7 @@ class TimeCorrection(msgspec.Struct, frozen=True, kw_only=True, tag="time_correc
     effective_at: datetime
     time_quality: TimeQuality
     reason: str
-    trace_id: str
+    trace_id: _TraceId
 
 
 Record = ReadingRecord | VoidRecord | TimeCorrection
@@ -182,6 +196,17 @@ _RESEND: Final = msgspec.json.Decoder(Resend)
 _STATUS: Final = msgspec.json.Decoder(GatewayStatus)
 _MAX_NUMBER: Final = 2**63 - 1 - MAX_RECORDS  # what the database's bigint holds
 
+# A Decimal of 1E+999999999 takes 18 bytes here and a gigabyte once it is written out. Every
+# SFLOAT fits: the smallest is 1E-8, the largest 2045E+7.
+_MAGNITUDES: Final = range(-9, 11)  # powers of ten of the leading digit
+_MAX_NUMBER_LENGTH: Final = 24
+_MAX_UTC_OFFSET: Final = timedelta(hours=14)  # the largest that is, and that FHIR writes
+_NUMBERS: Final[dict[type[Reading], tuple[str, ...]]] = {
+    BloodPressure: ("systolic", "diastolic", "mean", "pulse_per_min"),
+    PulseOximetry: ("spo2", "pulse_per_min", "pulse_amplitude_index"),
+    UnsupportedFrame: (),
+}
+
 
 def encode(value: Record | Receipt | Resend | GatewayStatus) -> bytes:
     """Return the value as JSON."""
@@ -211,13 +236,18 @@ def decode_record(record: bytes) -> Record:
     """Return one record.
 
     Raises:
-        ContractError: If it breaks the contract; the text names the element. Times without a
-            zone are refused.
+        ContractError: If it breaks the contract; the text names the element. Refused too are
+            times without a zone and numbers that no device can have sent.
     """
     value = _decode(_RECORD, record)
     for name, time in _times(value):
-        if time.tzinfo is None:
+        offset = time.utcoffset()
+        if offset is None:
             raise ContractError(f"{name}: time without a zone")
+        if abs(offset) > _MAX_UTC_OFFSET:
+            raise ContractError(f"{name}: offset from UTC above 14 hours")
+    if isinstance(value, ReadingRecord):
+        _check_numbers(value.reading)
     return value
 
 
@@ -269,6 +299,21 @@ def _decode(decoder: msgspec.json.Decoder[_T], payload: bytes) -> _T:
         return decoder.decode(payload)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ContractError(str(error)) from error
+
+
+def _check_numbers(reading: Reading) -> None:
+    for name in _NUMBERS[type(reading)]:
+        number = getattr(reading, name)
+        if isinstance(number, Decimal) and not _is_bounded(number):
+            raise ContractError(f"reading.{name}: not a number that a device can send")
+
+
+def _is_bounded(number: Decimal) -> bool:
+    return (
+        number.is_finite()
+        and number.adjusted() in _MAGNITUDES
+        and len(str(number)) <= _MAX_NUMBER_LENGTH
+    )
 
 
 def _times(record: Record) -> Iterable[tuple[str, datetime]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import IntFlag, StrEnum
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -33,6 +33,11 @@ RESERVED: Final = Special("RESERVED")
 
 Number = Decimal | Special
 
+# What the wire format of each field can hold; anything else cannot have come from a device.
+UInt8 = Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
+UInt16 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
+UInt24 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFF)]
+
 
 class Kind(StrEnum):
     """What became of one attempt to measure; only a measurement has a value to judge."""
@@ -57,12 +62,12 @@ class DeviceTime(msgspec.Struct, frozen=True):
     where the device's clock is known.
     """
 
-    year: int
-    month: int
-    day: int
-    hour: int
-    minute: int
-    second: int
+    year: UInt16
+    month: UInt8
+    day: UInt8
+    hour: UInt8
+    minute: UInt8
+    second: UInt8
 
 
 class CuffStatus(IntFlag):
@@ -131,7 +136,11 @@ _NO_VALUE_OXIMETER: Final = (
 
 
 class BloodPressure(msgspec.Struct, frozen=True, kw_only=True, tag="blood_pressure"):
-    """One cuff reading; pressures in ``unit``, ``mean`` is the mean arterial pressure."""
+    """One cuff reading; pressures in ``unit``, ``mean`` is the mean arterial pressure.
+
+    ``user_index`` is the cuff's user slot, ``None`` where it sent none or "unknown user";
+    ``status`` is the raw field that `CuffStatus` names, reserved bits kept.
+    """
 
     systolic: Number
     diastolic: Number
@@ -139,8 +148,8 @@ class BloodPressure(msgspec.Struct, frozen=True, kw_only=True, tag="blood_pressu
     unit: PressureUnit
     device_time: DeviceTime | None = None
     pulse_per_min: Number | None = None
-    user_index: int | None = None
-    status: int | None = None
+    user_index: UInt8 | None = None
+    status: UInt16 | None = None
 
     @property
     def kind(self) -> Kind:
@@ -151,13 +160,18 @@ class BloodPressure(msgspec.Struct, frozen=True, kw_only=True, tag="blood_pressu
 
 
 class PulseOximetry(msgspec.Struct, frozen=True, kw_only=True, tag="pulse_oximetry"):
-    """One spot check of a pulse oximeter; ``spo2`` in percent."""
+    """One spot check of a pulse oximeter; ``spo2`` and ``pulse_amplitude_index`` in percent.
+
+    ``status`` and ``sensor_status`` are the raw fields that `OximeterStatus` and `SensorStatus`
+    name, reserved bits kept. Where ``is_device_clock_set`` is false, the device itself says
+    that ``device_time`` means nothing.
+    """
 
     spo2: Number
     pulse_per_min: Number
     device_time: DeviceTime | None = None
-    status: int | None = None
-    sensor_status: int | None = None
+    status: UInt16 | None = None
+    sensor_status: UInt24 | None = None
     pulse_amplitude_index: Number | None = None
     is_device_clock_set: bool = True
 
