@@ -1,0 +1,1 @@
+"""Bluetooth SIG health services: one characteristic's codec a function, one service a module."""
