@@ -1,0 +1,1 @@
+"""How Hemvital is installed: configuration a site starts from, and the local installation."""

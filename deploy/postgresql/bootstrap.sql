@@ -1,0 +1,37 @@
+-- What only the superuser can do, once and again: roles, the database, extensions.
+-- Run by psql as postgres. The passwords come as psql variables of the roles' names.
+-- Tables and grants on them are made by the migrations, as hemvital_owner.
+\set ON_ERROR_STOP on
+SET client_min_messages = warning;
+
+SELECT format('CREATE ROLE %I', name)
+  FROM unnest(ARRAY['hemvital_owner', 'hemvital_ingest', 'hemvital_api', 'hemvital_jobs']) AS name
+ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
+\gexec
+-- CREATEDB: the owner makes the databases of the tests; production may take it away.
+ALTER ROLE hemvital_owner LOGIN CREATEDB PASSWORD :'hemvital_owner';
+ALTER ROLE hemvital_ingest LOGIN PASSWORD :'hemvital_ingest';
+ALTER ROLE hemvital_api LOGIN PASSWORD :'hemvital_api';
+ALTER ROLE hemvital_jobs LOGIN PASSWORD :'hemvital_jobs';
+
+-- An empty database with the extensions, to clone from: the owner could not add them.
+SELECT 'CREATE DATABASE hemvital_empty TEMPLATE template0'
+ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'hemvital_empty')
+\gexec
+SELECT datallowconn AS unfinished FROM pg_database WHERE datname = 'hemvital_empty'
+\gset
+\if :unfinished
+\connect hemvital_empty
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS timescaledb;
+CREATE EXTENSION IF NOT EXISTS btree_gist;
+\connect postgres
+-- Nobody connected, so cloning never has to wait; and any role with CREATEDB may clone it.
+ALTER DATABASE hemvital_empty WITH IS_TEMPLATE true ALLOW_CONNECTIONS false;
+\endif
+
+SELECT 'CREATE DATABASE hemvital TEMPLATE hemvital_empty OWNER hemvital_owner'
+ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'hemvital')
+\gexec
+REVOKE ALL ON DATABASE hemvital FROM PUBLIC;
+GRANT CONNECT ON DATABASE hemvital TO hemvital_ingest, hemvital_api, hemvital_jobs;
