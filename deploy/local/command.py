@@ -6,12 +6,11 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from deploy.local import debian
 from deploy.local.debian import DebianError
 from deploy.local.processes import ServerError
-from deploy.local.services import Services, Step
+from deploy.local.services import Services
 
 _FAILED = 1
 
@@ -29,9 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    packages = commands.add_parser("packages", help="install the Debian packages that are missing")
-    packages.add_argument("--browser", action="store_true", help="those of the browser tests too")
-    packages.set_defaults(run=_packages)
+    prepare = commands.add_parser("prepare", help="install what is missing, start nothing")
+    prepare.add_argument("--browser", action="store_true", help="for the tests in a browser too")
+    prepare.set_defaults(run=_prepare)
     commands.add_parser("up", help="start TimescaleDB and mosquitto").set_defaults(run=_up)
     commands.add_parser("down", help="stop both").set_defaults(run=_down)
     status = commands.add_parser("status", help="say what runs; exit status 1 unless both do")
@@ -40,22 +39,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _packages(services: Services, arguments: argparse.Namespace) -> int:
-    wanted = [*debian.PACKAGES, *(debian.BROWSER_PACKAGES if arguments.browser else ())]
-    debian.install(wanted, services.state.log / "debian.log")
+def _show(title: str, run: Callable[[], None]) -> None:
+    print(f"{title} … ", end="", flush=True)
+    began = time.monotonic()
+    run()
+    print(f"{time.monotonic() - began:.1f} s", flush=True)
+
+
+def _prepare(services: Services, arguments: argparse.Namespace) -> int:
+    services.prepare(_show, is_for_browser=arguments.browser)
     return 0
 
 
 def _up(services: Services, _arguments: argparse.Namespace) -> int:
-    total = len(services.steps())
-
-    def show(number: int, step: Step) -> None:
-        print(f"[{number}/{total}] {step.title} … ", end="", flush=True)
-        began = time.monotonic()
-        step.run()
-        print(f"{time.monotonic() - began:.1f} s", flush=True)
-
-    services.start(show)
+    services.start(_show)
     return 0
 
 

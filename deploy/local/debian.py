@@ -85,8 +85,9 @@ def _missing(packages: Sequence[str]) -> Sequence[str]:
     shown = subprocess.run(query, capture_output=True, text=True, check=False).stdout  # noqa: S603 - our own words
     installed = {line[2:].strip() for line in shown.splitlines() if line.startswith("ii")}
     # Debian 12 before its eleventh update has a keyring that does not know Debian 13.
-    outdated = set() if _KEYS.exists() else {"debian-archive-keyring"}
-    return [name for name in packages if name not in installed or name in outdated]
+    if not _KEYS.exists():
+        installed.discard("debian-archive-keyring")
+    return [name for name in packages if name not in installed]
 
 
 def _as_root() -> Sequence[str]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import signal
 import socket
-import ssl
 import time
 from pathlib import Path
 from typing import Final
 
 from deploy.local import ports
-from deploy.local.certificates import INGEST, Certificates
+from deploy.local.certificates import Certificates
 from deploy.local.processes import Server
 from deploy.local.sandbox import Mount, Sandbox
-from deploy.local.state import CHECKOUT, State
+from deploy.local.state import CHECKOUT, State, write_private
 
 HOST: Final = "127.0.0.1"
 
@@ -25,7 +24,7 @@ _STORE: Final = "/var/lib/mosquitto"
 
 _START_DEADLINE_S: Final = 30.0  # it reads its whole store first
 _STOP_DEADLINE_S: Final = 20.0
-_HANDSHAKE_DEADLINE_S: Final = 2.0
+_CONNECT_DEADLINE_S: Final = 2.0
 _POLL_S: Final = 0.05
 
 
@@ -54,7 +53,8 @@ class Mosquitto:
             port = ports.keep(self._port_file)
             self._state.mosquitto.mkdir(mode=0o700, parents=True, exist_ok=True)
             settings = (_CONFIGURATION / "mosquitto.conf").read_text()
-            self._settings.write_text(render(settings, port))
+            write_private(self._settings / "mosquitto.conf", render(settings, port).encode())
+            write_private(self._settings / "acl", (_CONFIGURATION / "acl").read_bytes())
             argv = ["mosquitto", "-c", f"{_SETTINGS}/mosquitto.conf"]
             self.server.start(self._sandbox().server_argv(*argv))
         self._wait_until_answering()
@@ -65,7 +65,7 @@ class Mosquitto:
 
     @property
     def _settings(self) -> Path:
-        return self._state.run / "mosquitto.conf"
+        return self._state.run / "mosquitto"
 
     def _sandbox(self) -> Sandbox:
         broker = self._certificates.broker
@@ -73,8 +73,10 @@ class Mosquitto:
             self._state.tree,
             [
                 Mount(source=self._state.mosquitto, target=_STORE, is_writable=True),
-                Mount(source=self._settings, target=f"{_SETTINGS}/mosquitto.conf"),
-                Mount(source=_CONFIGURATION / "acl", target=f"{_SETTINGS}/acl"),
+                Mount(
+                    source=self._settings / "mosquitto.conf", target=f"{_SETTINGS}/mosquitto.conf"
+                ),
+                Mount(source=self._settings / "acl", target=f"{_SETTINGS}/acl"),
                 Mount(source=self._certificates.authority, target=f"{_SETTINGS}/certs/ca.pem"),
                 Mount(source=broker.certificate, target=f"{_SETTINGS}/certs/broker.pem"),
                 Mount(source=broker.key, target=f"{_SETTINGS}/certs/broker.key"),
@@ -92,14 +94,9 @@ class Mosquitto:
             time.sleep(_POLL_S)
 
     def _is_answering(self) -> bool:
-        context = ssl.create_default_context(cafile=self._certificates.authority)
-        ingest = self._certificates.service(INGEST)
-        context.load_cert_chain(ingest.certificate, ingest.key)
+        # It listens once it has read its settings, its certificates and its store.
         try:
-            with (
-                socket.create_connection((HOST, self.port), _HANDSHAKE_DEADLINE_S) as plain,
-                context.wrap_socket(plain, server_hostname="localhost"),
-            ):
+            with socket.create_connection((HOST, self.port), _CONNECT_DEADLINE_S):
                 return True
         except OSError:
             return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from deploy.local import debian
@@ -16,12 +15,14 @@ BROKER: Final = "mosquitto"
 DATABASE: Final = "postgresql"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One part of bringing the services up; done already, it does nothing."""
+# One part of the work: its title, and what does it; done already, it does nothing.
+Step = tuple[str, Callable[[], None]]
+# Shows a part's title, with its place among them all, and does it.
+Show = Callable[[str, Callable[[], None]], None]
 
-    title: str
-    run: Callable[[], None]
+
+def _silently(_title: str, run: Callable[[], None]) -> None:
+    run()
 
 
 class Services:
@@ -32,37 +33,40 @@ class Services:
         self.certificates = Certificates(self.state)
         self.database = PostgreSQL(self.state)
         self.broker = Mosquitto(self.state, self.certificates)
+        self._log = self.state.log / "debian.log"
         self._parts = {DATABASE: self.database, BROKER: self.broker}
 
-    def steps(self) -> Sequence[Step]:
-        """Return what `start` does, in order, for whoever wants to show progress."""
-        log = self.state.log / "debian.log"
-        return [
-            Step("Debian packages", lambda: debian.install(debian.PACKAGES, log)),
-            Step(
-                "Debian 13 tree with TimescaleDB and mosquitto",
-                lambda: debian.build_tree(self.state.tree, log),
-            ),
-            Step("certificates", self.certificates.create),
-            Step("database cluster", self.database.create_cluster),
-            Step("TimescaleDB", self.database.start),
-            Step("roles and databases", self.database.bootstrap),
-            Step("mosquitto", self.broker.start),
-        ]
+    def prepare(self, show: Show = _silently, *, is_for_browser: bool = False) -> None:
+        """Install what the machine lacks and start nothing.
 
-    def start(self, show: Callable[[int, Step], None] = lambda _number, step: step.run()) -> None:
+        Args:
+            show: Called with each part's title, in order; does the part.
+            is_for_browser: With what only the tests in a browser need.
+
+        Raises:
+            DebianError: If a package or the tree cannot be had.
+        """
+        browser: Step = ("browser", lambda: debian.install(debian.BROWSER_PACKAGES, self._log))
+        self._take([*self._preparation(), *([browser] if is_for_browser else [])], show)
+
+    def start(self, show: Show = _silently) -> None:
         """Bring both up, with everything they need, and wait until they answer.
 
         Args:
-            show: Called with each step and its number; runs it.
+            show: Called with each part's title, in order; does the part.
 
         Raises:
             DebianError: If a package or the tree cannot be had.
             ServerError: If a server does not start.
         """
-        with self.state.locked():
-            for number, step in enumerate(self.steps(), start=1):
-                show(number, step)
+        steps: Sequence[Step] = [
+            ("certificates", self.certificates.create),
+            ("database cluster", self.database.create_cluster),
+            ("TimescaleDB", self.database.start),
+            ("roles and databases", self.database.bootstrap),
+            ("mosquitto", self.broker.start),
+        ]
+        self._take([*self._preparation(), *steps], show)
 
     def stop(self) -> None:
         """Stop both in order, each within its deadline."""
@@ -75,7 +79,7 @@ class Services:
         self._parts[name].server.kill()
 
     def restart(self, name: str) -> None:
-        """Start `BROKER` or `DATABASE` again on what it left on disk, and wait until it answers."""
+        """Start `BROKER` or `DATABASE` on what it left on disk, and wait until it answers."""
         with self.state.locked():
             self._parts[name].start()
 
@@ -95,7 +99,21 @@ class Services:
             BROKER: self._about(BROKER) | broker,
         }
 
-    def _about(self, name: str) -> Mapping[str, Any]:
+    def _preparation(self) -> Sequence[Step]:
+        return [
+            ("Debian packages", lambda: debian.install(debian.PACKAGES, self._log)),
+            (
+                "Debian 13 tree with TimescaleDB and mosquitto",
+                lambda: debian.build_tree(self.state.tree, self._log),
+            ),
+        ]
+
+    def _take(self, steps: Sequence[Step], show: Show) -> None:
+        with self.state.locked():
+            for number, (title, run) in enumerate(steps, start=1):
+                show(f"[{number}/{len(steps)}] {title}", run)
+
+    def _about(self, name: str) -> dict[str, Any]:
         part = self._parts[name]
         process = part.server.process
         return {
