@@ -39,6 +39,7 @@ MAX_RECORDS: Final = 500
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _Name = Annotated[str, msgspec.Meta(max_length=128)]
 _TraceId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$", min_length=32, max_length=32)]
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
 _Raw = Annotated[bytes, msgspec.Meta(max_length=4096)]
 _Generation = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 _Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -77,7 +78,7 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
 
     characteristic: _Id
     raw: _Raw
-    received_at: datetime
+    received_at: _Time
     boot_id: UUID
     monotonic_ns: _Nanoseconds
     is_clock_synchronised: bool
@@ -97,7 +98,7 @@ class ReadingRecord(msgspec.Struct, frozen=True, kw_only=True, tag="reading"):
     reset_generation: _Generation
     adapter: _Id
     reception: Reception
-    effective_at: datetime
+    effective_at: _Time
     time_quality: TimeQuality
     reading: Reading
     trace_id: _TraceId
@@ -114,7 +115,7 @@ class TimeCorrection(msgspec.Struct, frozen=True, kw_only=True, tag="time_correc
     """A better time for a record sent before, for example once the gateway's clock was set."""
 
     record_id: UUID
-    effective_at: datetime
+    effective_at: _Time
     time_quality: TimeQuality
     reason: str
     trace_id: _TraceId
@@ -126,7 +127,7 @@ Record = ReadingRecord | VoidRecord | TimeCorrection
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Payload on ``readings``; each record stays its own bytes until it is read by itself."""
 
-    sent_at: datetime
+    sent_at: _Time
     records: tuple[msgspec.Raw, ...]
 
 
@@ -156,12 +157,12 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Payload on ``status`` (retained; the last will is one with ``is_online`` false)."""
 
     is_online: bool
-    at: datetime | None = None
+    at: _Time | None = None
     software: str | None = None
     epoch: UUID | None = None
     last_number: int | None = None
     undelivered: int | None = None
-    oldest_undelivered_at: datetime | None = None
+    oldest_undelivered_at: _Time | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,10 +242,7 @@ def decode_record(record: bytes) -> Record:
     """
     value = _decode(_RECORD, record)
     for name, time in _times(value):
-        offset = time.utcoffset()
-        if offset is None:
-            raise ContractError(f"{name}: time without a zone")
-        if abs(offset) > _MAX_UTC_OFFSET:
+        if abs(time.utcoffset() or timedelta()) > _MAX_UTC_OFFSET:
             raise ContractError(f"{name}: offset from UTC above 14 hours")
     if isinstance(value, ReadingRecord):
         _check_numbers(value.reading)

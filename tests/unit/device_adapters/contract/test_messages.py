@@ -1,0 +1,234 @@
+"""The contract: what every release must read, and what it must refuse."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_adapters.contract.messages import (
+    ContractError,
+    Delivery,
+    ReadingRecord,
+    Record,
+    TimeCorrection,
+    VoidRecord,
+    decode_delivery,
+    decode_message,
+    decode_record,
+    decode_status,
+    encode,
+    is_supported,
+)
+from device_adapters.contract.readings import NAN, BloodPressure, Kind, PulseOximetry
+from device_adapters.gatt.blood_pressure import ADAPTER as CUFF
+from device_adapters.gatt.pulse_oximeter import ADAPTER as OXIMETER
+from device_adapters.ieee11073 import sfloat
+from device_adapters.session import read_frame
+
+ENVELOPES = Path(__file__).parents[3] / "vectors" / "envelopes"
+ADAPTERS = {"blood-pressure-service": CUFF, "pulse-oximeter-service": OXIMETER}
+
+
+class Envelope(msgspec.Struct):
+    """A message as it was on the wire."""
+
+    properties: list[tuple[str, str]]
+    payload: msgspec.Raw
+
+
+@pytest.mark.parametrize("path", sorted(ENVELOPES.glob("*.json")), ids=lambda path: path.stem)
+def test_reads_the_envelopes_of_every_release(path: Path) -> None:
+    delivery, records = read(path)
+
+    assert is_supported(delivery.schema)
+    assert list(delivery.numbers) == [41, 42, 43, 44, 45, 46]
+    assert [type(record) for record in records] == [
+        *[ReadingRecord] * 4,
+        VoidRecord,
+        TimeCorrection,
+    ]
+
+
+def test_reads_in_an_old_envelope_what_was_meant() -> None:
+    _, (pressure, failed, oximetry, unsupported, _, _) = read(ENVELOPES / "1.0.json")
+
+    assert isinstance(pressure, ReadingRecord)
+    assert pressure.effective_at.isoformat() == "2026-03-01T07:31:05+01:00"
+    assert isinstance(pressure.reading, BloodPressure)
+    assert pressure.reading.systolic == Decimal(124)
+    assert isinstance(failed, ReadingRecord)
+    assert isinstance(failed.reading, BloodPressure)
+    assert failed.reading.systolic == NAN
+    assert failed.reading.kind is Kind.FAILED_ATTEMPT
+    assert isinstance(oximetry, ReadingRecord)
+    assert isinstance(oximetry.reading, PulseOximetry)
+    assert str(oximetry.reading.spo2) == "94.0"
+    assert isinstance(unsupported, ReadingRecord)
+    assert unsupported.reading.kind is Kind.UNSUPPORTED_FRAME
+
+
+def test_an_old_envelopes_raw_bytes_still_decode_to_its_readings() -> None:
+    _, records = read(ENVELOPES / "1.0.json")
+
+    for record in records:
+        if isinstance(record, ReadingRecord):
+            frame = record.reception
+            adapter = ADAPTERS[record.adapter]
+            assert read_frame(adapter, frame.characteristic, frame.raw) == record.reading
+
+
+def test_passes_over_members_of_a_later_minor_release() -> None:
+    _, records = read(ENVELOPES / "1.0.json")
+    _, later = read(ENVELOPES / "1.7-unknown-members.json")
+
+    assert later == records
+
+
+def test_a_record_survives_the_wire() -> None:
+    _, records = read(ENVELOPES / "1.0.json")
+
+    assert [decode_record(encode(record)) for record in records] == records
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1E+999999999", "0E+999999999", "1E-999999999", "NaN", "Infinity", "sNaN", "1E+11", "9" * 25],
+)
+@pytest.mark.parametrize("field", ["systolic", "diastolic", "mean", "pulse_per_min"])
+def test_refuses_a_number_that_no_device_sends(field: str, number: str) -> None:
+    with pytest.raises(ContractError, match=rf"^reading\.{field}: not a number"):
+        decode_record(changed({"reading": {field: number}}))
+
+
+@pytest.mark.parametrize("field", ["spo2", "pulse_per_min", "pulse_amplitude_index"])
+def test_refuses_such_a_number_of_an_oximeter(field: str) -> None:
+    with pytest.raises(ContractError, match=rf"^reading\.{field}: not a number"):
+        decode_record(changed({"reading": {field: "1E+999999999"}}, record=2))
+
+
+@given(st.integers(0, 0xFFFF))
+def test_accepts_every_number_that_a_device_can_send(raw: int) -> None:
+    number = sfloat(raw)
+    sent = str(number) if isinstance(number, Decimal) else {"special": str(number)}
+
+    record = decode_record(changed({"reading": {"systolic": sent}}))
+
+    assert isinstance(record, ReadingRecord)
+    assert isinstance(record.reading, BloodPressure)
+    assert record.reading.systolic == number
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"device": {"id": "x" * 65}},
+        {"device": {"id": ""}},
+        {"device": {"name": "x" * 129}},
+        {"trace_id": "x" * 32},
+        {"trace_id": "4bf92f3577b34da6a3ce929d0e0e473"},
+        {"trace_id": "4bf92f3577b34da6a3ce929d0e0e473\n"},
+        {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736\n"},
+        {"reset_generation": -1},
+        {"reset_generation": 2**31},
+        {"adapter": "x" * 65},
+        {"reception": {"characteristic": "x" * 65}},
+        {"reception": {"raw": "A" * 5468}},
+        {"reception": {"monotonic_ns": -1}},
+        {"reception": {"monotonic_ns": 2**63}},
+        {"reception": {"received_at": "2026-03-01T06:31:20"}},
+        {"effective_at": "2026-03-01T07:31:05"},
+        {"reading": {"user_index": 256}},
+        {"reading": {"status": 0x10000}},
+        {"reading": {"device_time": {"year": 0x10000}}},
+        {"reading": {"device_time": {"month": -1}}},
+        {"reading": {"unit": "mmHg"}},
+    ],
+    ids=str,
+)
+def test_refuses_what_is_out_of_bounds_and_names_it(change: dict[str, Any]) -> None:
+    with pytest.raises(ContractError) as caught:
+        decode_record(changed(change))
+
+    assert "$." + ".".join(path(change)) in str(caught.value)
+
+
+def test_refuses_a_sensor_status_wider_than_three_bytes() -> None:
+    with pytest.raises(ContractError, match="sensor_status"):
+        decode_record(changed({"reading": {"sensor_status": 0x1000000}}, record=2))
+
+
+def test_refuses_an_offset_that_no_place_has() -> None:
+    with pytest.raises(ContractError, match="effective_at: offset from UTC"):
+        decode_record(changed({"effective_at": "2026-03-01T07:31:05+14:01"}))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_a_record_or_a_contract_error(record: bytes) -> None:
+    with pytest.raises(ContractError):
+        decode_record(record)
+
+
+def test_refuses_nesting_without_end() -> None:
+    with pytest.raises(ContractError):
+        decode_record(b'{"type":"void","later":' + b"[" * 100_000)
+
+
+def test_refuses_fewer_records_than_announced() -> None:
+    envelope = msgspec.json.decode((ENVELOPES / "1.0.json").read_bytes(), type=Envelope)
+    properties = [(name, "5" if name == "count" else value) for name, value in envelope.properties]
+
+    with pytest.raises(ContractError, match="5 records announced, 6 sent"):
+        decode_message(bytes(envelope.payload), decode_delivery(properties))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("count", "0"), ("count", "501"), ("first", "0"), ("epoch", "x")]
+)
+def test_refuses_a_place_that_cannot_be(name: str, value: str) -> None:
+    envelope = msgspec.json.decode((ENVELOPES / "1.0.json").read_bytes(), type=Envelope)
+    properties = [(key, value if key == name else old) for key, old in envelope.properties]
+
+    with pytest.raises(ContractError, match=name):
+        decode_delivery(properties)
+
+
+def test_refuses_a_property_given_twice() -> None:
+    with pytest.raises(ContractError, match="user property first: given twice"):
+        decode_delivery([("first", "1"), ("first", "2")])
+
+
+def test_refuses_a_status_whose_time_has_no_zone() -> None:
+    with pytest.raises(ContractError, match=r"\$\.at"):
+        decode_status(b'{"is_online": true, "at": "2026-03-01T06:31:20"}')
+
+
+def read(path: Path) -> tuple[Delivery, list[Record]]:
+    envelope = msgspec.json.decode(path.read_bytes(), type=Envelope)
+    delivery = decode_delivery(envelope.properties)
+    return delivery, [decode_record(each) for each in decode_message(envelope.payload, delivery)]
+
+
+def changed(change: dict[str, Any], record: int = 0) -> bytes:
+    """Return a record of release 1.0 with these members set."""
+    payload = msgspec.json.decode((ENVELOPES / "1.0.json").read_bytes())["payload"]
+    return msgspec.json.encode(merged(payload["records"][record], change))
+
+
+def merged(value: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    result = dict(value)
+    for name, new in change.items():
+        old = value.get(name)
+        is_nested = isinstance(new, dict) and isinstance(old, dict)
+        result[name] = merged(value[name], change[name]) if is_nested else new
+    return result
+
+
+def path(change: dict[str, Any]) -> list[str]:
+    ((name, value),) = change.items()
+    return [name, *path(change[name])] if isinstance(value, dict) else [name]
