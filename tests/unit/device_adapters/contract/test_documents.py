@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -42,9 +43,7 @@ def test_the_schema_is_a_schema() -> None:
 
 @pytest.mark.parametrize("path", sorted(ENVELOPES.glob("*.json")), ids=lambda path: path.stem)
 def test_the_schema_accepts_the_envelopes_of_every_release(path: Path) -> None:
-    validator = Draft202012Validator(documents.schema())
-
-    assert validator.is_valid(json.loads(path.read_bytes())["payload"])
+    assert is_accepted(json.loads(path.read_bytes())["payload"])
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,7 @@ def test_the_schema_refuses_what_the_types_refuse(old: str, new: str) -> None:
 
     payload = json.loads(text.replace(old, new))["payload"]
 
-    assert not Draft202012Validator(documents.schema()).is_valid(payload)
+    assert not is_accepted(payload)
 
 
 def test_the_asyncapi_document_gives_the_topics_of_the_contract() -> None:
@@ -88,3 +87,9 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
     assert {ref.rpartition("/")[0] for ref in payloads} == {f"./{documents.SCHEMA_FILE}#/$defs"}
     assert {ref.rpartition("/")[2] for ref in payloads} <= set(definitions)
     assert msgspec.json.decode(msgspec.json.encode(built)) == built
+
+
+def is_accepted(payload: Any) -> bool:
+    validator = Draft202012Validator(documents.schema())
+    # jsonschema leaves the type of a deprecated parameter open.
+    return validator.is_valid(payload)  # pyright: ignore[reportUnknownMemberType]

@@ -224,8 +224,8 @@ def merged(value: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     result = dict(value)
     for name, new in change.items():
         old = value.get(name)
-        is_nested = isinstance(new, dict) and isinstance(old, dict)
-        result[name] = merged(value[name], change[name]) if is_nested else new
+        both = [old, new]
+        result[name] = merged(*both) if all(isinstance(each, dict) for each in both) else new
     return result
 
 
