@@ -1,7 +1,8 @@
 -- What gateways delivered, what became of it, and the observations.
 -- depends: 0001-people-and-devices
 
--- Every number a gateway ever sent, once: the same number with another digest is a conflict.
+-- Every number a gateway ever sent, once: the same number with another digest is a conflict. The
+-- digest is empty where the message could not be taken apart: then nothing can be compared.
 CREATE TABLE delivery (
     gateway_id  text NOT NULL,
     epoch       uuid NOT NULL,
@@ -15,19 +16,22 @@ CREATE TABLE delivery (
 );
 
 -- The same as ranges: high-water mark upper(received) - 1, holes
--- int8multirange(int8range(1, upper(received))) - received.
+-- int8multirange(int8range(1, upper(received))) - received; hole_since when there is any.
 CREATE TABLE gateway_epoch (
     gateway_id   text NOT NULL,
     epoch        uuid NOT NULL,
     received     int8multirange NOT NULL,
     first_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     last_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    hole_since   timestamptz,
     asked_at     timestamptz,
     PRIMARY KEY (gateway_id, epoch)
 );
+CREATE INDEX gateway_epoch_hole ON gateway_epoch (hole_since) WHERE hole_since IS NOT NULL;
 
 -- One row for each device record, whatever way and however often it came: this key decides what
--- is a duplicate. Keeps the bytes as the device gave them.
+-- is a duplicate. Keeps the bytes as the device gave them, and the record as it travelled, from
+-- which a time correction or a newer mapping makes the observations anew.
 CREATE TABLE device_record (
     record_id       uuid PRIMARY KEY,
     care_unit_id    uuid NOT NULL,
@@ -42,6 +46,7 @@ CREATE TABLE device_record (
     is_suspected_double boolean NOT NULL DEFAULT false,
     characteristic  text NOT NULL,
     raw             bytea NOT NULL,
+    record          bytea NOT NULL,
     user_index      smallint,
     effective_at    timestamptz NOT NULL,
     time_quality    text NOT NULL,
@@ -85,7 +90,10 @@ CREATE TABLE observation (
     last_updated     timestamptz NOT NULL,
     resource         text NOT NULL
 );
-SELECT create_hypertable('observation', by_range('effective_at', INTERVAL '90 days'), create_default_indexes => false);
+DO $$ BEGIN  -- not SELECT: the migration tool would print its result
+    PERFORM create_hypertable('observation', by_range('effective_at', INTERVAL '90 days'),
+                              create_default_indexes => false);
+END $$;
 CREATE UNIQUE INDEX observation_id ON observation (id, effective_at);
 CREATE INDEX observation_patient_code ON observation (patient_id, code, effective_at DESC, id DESC);
 CREATE INDEX observation_unit ON observation (care_unit_id, effective_at DESC);
@@ -123,3 +131,6 @@ CREATE TABLE quarantine (
 );
 CREATE INDEX quarantine_open ON quarantine (care_unit_id, received_at) WHERE resolved_at IS NULL;
 CREATE INDEX ON quarantine (record_id) WHERE record_id IS NOT NULL;
+-- These are sent again and again, and kept once.
+CREATE INDEX quarantine_repeated ON quarantine (gateway_id, reason)
+ WHERE number IS NULL OR reason = 'number_reused';

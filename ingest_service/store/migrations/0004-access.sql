@@ -47,10 +47,12 @@ GRANT UPDATE (last_updated) ON patient TO hemvital_ingest;  -- FOR UPDATE asks f
 GRANT UPDATE (manufacturer, model, serial, firmware, last_updated) ON device TO hemvital_ingest;
 GRANT SELECT, INSERT ON delivery, device_record, identity, observation_history, quarantine, alert_event
    TO hemvital_ingest;
+GRANT UPDATE (outcome) ON delivery TO hemvital_ingest;
 GRANT UPDATE ON device_record, identity, quarantine TO hemvital_ingest;
 GRANT SELECT, INSERT, UPDATE ON gateway_epoch, alert TO hemvital_ingest;
 GRANT SELECT, INSERT, DELETE ON observation TO hemvital_ingest;
 GRANT SELECT, UPDATE (asked_at) ON gateway_epoch TO hemvital_jobs;
+GRANT SELECT ON quarantine TO hemvital_jobs;
 GRANT SELECT ON device_record, identity, observation, observation_history, quarantine, alert, alert_event,
                 gateway_epoch, api_client
    TO hemvital_api;

@@ -1,0 +1,1 @@
+"""From the broker into the record: subscriber, admission, alert rules, store and jobs."""

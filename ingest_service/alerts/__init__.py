@@ -1,0 +1,1 @@
+"""Alert rules: pure functions over a reading, a patient's limits and recent history."""

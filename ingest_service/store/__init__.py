@@ -1,0 +1,1 @@
+"""Everything that speaks SQL: each function takes the connection and never commits."""

@@ -1,0 +1,161 @@
+"""Search and read observations for those who may see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, LiteralString
+from uuid import UUID
+
+from psycopg import AsyncConnection, sql
+from psycopg.rows import class_row
+from psycopg.types.multirange import TimestamptzMultirange
+from psycopg.types.range import TimestamptzRange
+
+from ingest_service.store.callers import Caller
+
+# The bound comes first in the caller's mind and in the planner's: without one, every chunk of
+# the hypertable is opened and locked.
+_MATCHING: Final = sql.SQL("""
+  FROM observation
+ WHERE care_unit_id = ANY(%(units)s)
+   AND effective_at >= %(since)s
+   AND effective_at < %(until)s
+""")
+_COLUMNS: Final = sql.SQL("SELECT id, version, patient_id, effective_at, last_updated, resource")
+# One patient and one code get a plain equals sign: only that reads the index (patient, code,
+# time, id) in order and stops at the limit.
+_FILTERS: Final[dict[str, LiteralString]] = {
+    "patient_id": " AND patient_id = %(patient_id)s\n",
+    "patient_ids": " AND patient_id = ANY(%(patient_ids)s)\n",
+    "code": " AND code = %(code)s\n",
+    "codes": " AND code = ANY(%(codes)s)\n",
+    "ids": " AND id = ANY(%(ids)s)\n",
+    "when": " AND effective_at <@ %(when)s\n",
+}
+_AFTER: Final = {
+    True: sql.SQL(" AND (effective_at, id) > (%(after_at)s, %(after_id)s)\n"),
+    False: sql.SQL(" AND (effective_at, id) < (%(after_at)s, %(after_id)s)\n"),
+}
+_ORDER: Final = {
+    True: sql.SQL(" ORDER BY effective_at, id LIMIT %(limit)s"),
+    False: sql.SQL(" ORDER BY effective_at DESC, id DESC LIMIT %(limit)s"),
+}
+_COUNT: Final = sql.SQL("SELECT count(*)")
+
+_WHEN = "SELECT effective_at FROM identity WHERE id = %(id)s"
+_BY_ID = """
+SELECT id, version, patient_id, effective_at, last_updated, resource
+  FROM observation
+ WHERE id = %(id)s
+   AND effective_at = %(effective_at)s
+   AND care_unit_id = ANY(%(units)s)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundObservation:
+    """One observation: the finished resource text and what a Bundle or header needs."""
+
+    id: UUID
+    version: int
+    patient_id: UUID
+    effective_at: datetime
+    last_updated: datetime
+    resource: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservationSearch:
+    """What to look for; ``None`` restricts nothing, an empty tuple matches nothing.
+
+    Attributes:
+        within: Half-open intervals of effective time, sorted and disjoint; at least one, and the
+            first and last bound what the database opens.
+        is_ascending: Oldest first; else newest first. The id breaks ties.
+        after: Last row of the page before, as (effective time, id).
+        limit: At most this many rows.
+    """
+
+    within: tuple[tuple[datetime, datetime], ...]
+    patient_ids: tuple[UUID, ...] | None = None
+    codes: tuple[str, ...] | None = None
+    ids: tuple[UUID, ...] | None = None
+    is_ascending: bool = False
+    after: tuple[datetime, UUID] | None = None
+    limit: int
+
+
+async def find(
+    connection: AsyncConnection, caller: Caller, search: ObservationSearch
+) -> list[FoundObservation]:
+    """Return what matches among the caller's units' observations, in the order asked for."""
+    if not search.within:
+        return []
+    query = [_COLUMNS, *_conditions(search)]
+    if search.after is not None:
+        query.append(_AFTER[search.is_ascending])
+    query.append(_ORDER[search.is_ascending])
+    async with connection.cursor(row_factory=class_row(FoundObservation)) as cursor:
+        await cursor.execute(sql.SQL("").join(query), _values(caller, search))
+        return await cursor.fetchall()
+
+
+async def count(connection: AsyncConnection, caller: Caller, search: ObservationSearch) -> int:
+    """Return how many observations match; costs a scan of all of them."""
+    if not search.within:
+        return 0
+    query = sql.SQL("").join([_COUNT, *_conditions(search)])
+    cursor = await connection.execute(query, _values(caller, search))
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def read(
+    connection: AsyncConnection, caller: Caller, observation_id: UUID
+) -> FoundObservation | None:
+    """Return one observation, or None if there is none or it is another unit's.
+
+    Two statements: the plain table of identities says when, so that the second opens one chunk.
+    """
+    cursor = await connection.execute(_WHEN, {"id": observation_id})
+    when = await cursor.fetchone()
+    if when is None:
+        return None
+    async with connection.cursor(row_factory=class_row(FoundObservation)) as found:
+        await found.execute(
+            _BY_ID,
+            {"id": observation_id, "effective_at": when[0], "units": list(caller.care_unit_ids)},
+        )
+        return await found.fetchone()
+
+
+def _conditions(search: ObservationSearch) -> Sequence[sql.Composable]:
+    given = {
+        "patient_id": search.patient_ids is not None and len(search.patient_ids) == 1,
+        "patient_ids": search.patient_ids is not None and len(search.patient_ids) != 1,
+        "code": search.codes is not None and len(search.codes) == 1,
+        "codes": search.codes is not None and len(search.codes) != 1,
+        "ids": search.ids is not None,
+        "when": len(search.within) > 1,
+    }
+    return [_MATCHING, *(sql.SQL(_FILTERS[name]) for name, is_given in given.items() if is_given)]
+
+
+def _values(caller: Caller, search: ObservationSearch) -> dict[str, object]:
+    after_at, after_id = search.after or (None, None)
+    return {
+        "units": list(caller.care_unit_ids),
+        "since": search.within[0][0],
+        "until": search.within[-1][1],
+        "when": TimestamptzMultirange([TimestamptzRange(*each) for each in search.within]),
+        "patient_id": search.patient_ids[0] if search.patient_ids else None,
+        "patient_ids": list(search.patient_ids or ()),
+        "code": search.codes[0] if search.codes else None,
+        "codes": list(search.codes or ()),
+        "ids": list(search.ids or ()),
+        "after_at": after_at,
+        "after_id": after_id,
+        "limit": search.limit,
+    }

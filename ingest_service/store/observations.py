@@ -1,0 +1,175 @@
+"""Observations: the SQL with which ingest writes and looks back in the hypertable."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from psycopg.rows import args_row
+
+from ingest_service.store.connections import Connection
+from ingest_service.store.rows import packed
+
+# Identity was decided before, in the plain table `device_record` and in this transaction: a
+# hypertable's key must hold its time column, so it cannot decide by id alone.
+_ADD: Final = """
+INSERT INTO observation (id, record_id, version, care_provider_id, care_unit_id, patient_id,
+       device_id, code, status, effective_at, time_quality, value, systolic, diastolic,
+       is_irregular, is_doubtful, last_updated, resource)
+SELECT id, record_id, version, care_provider_id, care_unit_id, patient_id,
+       device_id, code, status, effective_at, time_quality, value, systolic, diastolic,
+       is_irregular, is_doubtful, last_updated, resource
+  FROM json_to_recordset(%s::json)
+       AS row(id uuid, record_id uuid, version integer, care_provider_id uuid, care_unit_id uuid,
+              patient_id uuid, device_id text, code text, status text, effective_at timestamptz,
+              time_quality text, value numeric, systolic numeric, diastolic numeric,
+              is_irregular boolean, is_doubtful boolean, last_updated timestamptz, resource text)
+"""
+
+# An UPDATE that moves a row to another chunk is refused, so a better time is DELETE and INSERT.
+# The outer bounds, constants to the planner, keep all other chunks closed.
+_RETIRE: Final = """
+WITH gone AS (
+    DELETE FROM observation o
+     USING identity i
+     WHERE i.record_id = ANY(%(records)s)
+       AND (o.id, o.effective_at) = (i.id, i.effective_at)
+       AND o.effective_at BETWEEN %(since)s AND %(until)s
+    RETURNING o.id, o.version, o.effective_at, o.last_updated, o.resource, o.record_id
+), kept AS (
+    INSERT INTO observation_history
+           (id, version, effective_at, last_updated, resource, changed_by, reason)
+    SELECT g.id, g.version, g.effective_at, g.last_updated, g.resource, c.changed_by, c.reason
+      FROM gone g
+      JOIN json_to_recordset(%(changes)s::json)
+           AS c(record_id uuid, changed_by text, reason text) USING (record_id)
+)
+SELECT id, version FROM gone
+"""
+
+_AROUND: Final = """
+SELECT found.*
+  FROM unnest(%(patients)s::uuid[], %(since)s::timestamptz[]) AS given(patient_id, since)
+ CROSS JOIN LATERAL (
+       SELECT o.id, o.patient_id, o.code, o.effective_at, o.value, o.systolic, o.diastolic
+         FROM observation o
+        WHERE o.patient_id = given.patient_id
+          AND o.code = ANY(%(codes)s)
+          AND o.effective_at >= given.since
+          AND o.effective_at BETWEEN %(first)s AND %(until)s
+          AND o.status <> 'entered-in-error'
+        ORDER BY o.effective_at DESC
+        LIMIT %(most)s) AS found
+"""
+
+
+class ObservationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One observation: the resource as finished text, and columns to search by."""
+
+    id: UUID
+    record_id: UUID
+    version: int
+    care_provider_id: UUID
+    care_unit_id: UUID
+    patient_id: UUID
+    device_id: str
+    code: str
+    status: str
+    effective_at: datetime
+    time_quality: str
+    value: Decimal | None
+    systolic: Decimal | None
+    diastolic: Decimal | None
+    is_irregular: bool
+    is_doubtful: bool
+    last_updated: datetime
+    resource: str
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Who changed a record's observations, and why."""
+
+    record_id: UUID
+    changed_by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredValue:
+    """An observation's time and values; all values ``None`` is a failed attempt."""
+
+    id: UUID
+    patient_id: UUID
+    code: str
+    effective_at: datetime
+    value: Decimal | None
+    systolic: Decimal | None
+    diastolic: Decimal | None
+
+
+async def add(connection: Connection, rows: Collection[ObservationRow]) -> None:
+    """Store new observations, or new versions of retired ones."""
+    await connection.execute(_ADD, [packed(rows)])
+
+
+async def retire(
+    connection: Connection, changes: Collection[Change], *, since: datetime, until: datetime
+) -> dict[UUID, int]:
+    """Move the current versions of these records' observations to the history.
+
+    Args:
+        connection: Inside the transaction that will `add` the new versions.
+        changes: Which records, and who and why.
+        since: No observation of theirs is earlier.
+        until: No observation of theirs is later.
+
+    Returns:
+        The retired version of each observation.
+    """
+    cursor = await connection.execute(
+        _RETIRE,
+        {
+            "records": [change.record_id for change in changes],
+            "since": since,
+            "until": until,
+            "changes": packed(changes),
+        },
+    )
+    return dict(await cursor.fetchall())
+
+
+async def around(
+    connection: Connection,
+    patients: Mapping[UUID, datetime],
+    *,
+    codes: Collection[str],
+    until: datetime,
+    most: int,
+) -> list[StoredValue]:
+    """Return what these patients measured since each one's own time, newest first.
+
+    Args:
+        connection: Inside the transaction that holds the patients' locks.
+        patients: Since when, inclusive.
+        codes: LOINC codes.
+        until: Inclusive.
+        most: At most this many of each patient.
+    """
+    async with connection.cursor(row_factory=args_row(StoredValue)) as cursor:
+        await cursor.execute(
+            _AROUND,
+            {
+                "patients": list(patients.keys()),
+                "since": list(patients.values()),
+                "first": min(patients.values()),
+                "until": until,
+                "codes": list(codes),
+                "most": most,
+            },
+        )
+        return await cursor.fetchall()

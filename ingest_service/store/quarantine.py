@@ -1,0 +1,154 @@
+"""What did not fit, kept with its bytes until a person or a correction lets it in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from psycopg.rows import args_row
+
+from ingest_service.store.connections import Connection
+from ingest_service.store.rows import packed
+
+# What has no number of its own is sent again and again: it is kept once.
+_ADD: Final = """
+INSERT INTO quarantine (gateway_id, care_unit_id, epoch, number, reason, detail, payload,
+       payload_size, record_id, device_id, trace_id)
+SELECT gateway_id, care_unit_id, epoch, number, reason, detail, decode(payload, 'base64'),
+       payload_size, record_id, device_id, trace_id
+  FROM json_to_recordset(%s::json)
+       AS row(gateway_id text, care_unit_id uuid, epoch uuid, number bigint, reason text,
+              detail text, payload text, payload_size bigint, record_id uuid, device_id text,
+              trace_id text)
+ WHERE (number IS NOT NULL AND reason <> 'number_reused')
+    OR NOT EXISTS (SELECT FROM quarantine q
+                    WHERE (q.number IS NULL OR q.reason = 'number_reused')
+                      AND q.gateway_id = row.gateway_id AND q.reason = row.reason
+                      AND q.payload = decode(row.payload, 'base64'))
+"""
+
+# No lock: what happens to the record itself is decided by its key and its patient's lock.
+_OF_RECORDS: Final = """
+SELECT id, gateway_id, epoch, number, reason, payload, record_id
+  FROM quarantine
+ WHERE record_id = ANY(%s) AND reason = ANY(%s) AND resolved_at IS NULL
+ ORDER BY id
+"""
+
+_RESOLVE: Final = """
+UPDATE quarantine
+   SET resolved_at = clock_timestamp(), resolution = %(resolution)s, resolved_by = %(by)s
+ WHERE id = ANY(%(ids)s) AND resolved_at IS NULL
+"""
+
+_LIST: Final = """
+SELECT id, gateway_id, care_unit_id, epoch, number, reason, detail, payload_size, record_id,
+       device_id, trace_id, received_at, resolved_at, resolution
+  FROM quarantine
+ WHERE (resolved_at IS NULL OR %(all)s) AND id > %(after)s
+ ORDER BY id
+ LIMIT %(most)s
+"""
+
+_PAYLOAD: Final = "SELECT payload FROM quarantine WHERE id = %s"
+
+_OLDEST: Final = """
+SELECT count(*), min(received_at) FROM quarantine WHERE resolved_at IS NULL
+"""
+
+
+class QuarantineRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One record, or one message that could not be taken apart, with the reason it waits."""
+
+    gateway_id: str
+    care_unit_id: UUID | None
+    epoch: UUID | None
+    number: int | None
+    reason: str
+    detail: str
+    payload: bytes
+    payload_size: int
+    record_id: UUID | None = None
+    device_id: str | None = None
+    trace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A quarantined record that a correction or its own reading may set free."""
+
+    id: int
+    gateway_id: str
+    epoch: UUID | None
+    number: int | None
+    reason: str
+    payload: bytes
+    record_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the quarantine's list."""
+
+    id: int
+    gateway_id: str
+    care_unit_id: UUID | None
+    epoch: UUID | None
+    number: int | None
+    reason: str
+    detail: str
+    payload_size: int
+    record_id: UUID | None
+    device_id: str | None
+    trace_id: str | None
+    received_at: datetime
+    resolved_at: datetime | None
+    resolution: str | None
+
+
+async def add(connection: Connection, rows: Collection[QuarantineRow]) -> None:
+    """Put these away."""
+    await connection.execute(_ADD, [packed(rows)])
+
+
+async def of_records(
+    connection: Connection, records: Collection[UUID], reasons: Collection[str]
+) -> list[Waiting]:
+    """Return what still waits of these records for one of these reasons."""
+    async with connection.cursor(row_factory=args_row(Waiting)) as cursor:
+        await cursor.execute(_OF_RECORDS, [list(records), list(reasons)])
+        return await cursor.fetchall()
+
+
+async def resolve(
+    connection: Connection, ids: Collection[int], *, resolution: str, by: str
+) -> None:
+    """Note that these wait no longer, how it ended and through whom."""
+    await connection.execute(_RESOLVE, {"ids": list(ids), "resolution": resolution, "by": by})
+
+
+async def page(
+    connection: Connection, *, after: int = 0, most: int = 100, is_all: bool = False
+) -> list[Entry]:
+    """Return what waits, oldest first; with ``is_all`` also what waits no longer."""
+    async with connection.cursor(row_factory=args_row(Entry)) as cursor:
+        await cursor.execute(_LIST, {"all": is_all, "after": after, "most": most})
+        return await cursor.fetchall()
+
+
+async def payload(connection: Connection, entry_id: int) -> bytes | None:
+    """Return the bytes of one entry as they came, or ``None`` if there is no such entry."""
+    cursor = await connection.execute(_PAYLOAD, [entry_id])
+    row = await cursor.fetchone()
+    return bytes(row[0]) if row else None
+
+
+async def oldest(connection: Connection) -> tuple[int, datetime | None]:
+    """Return how many wait, and since when the oldest one does."""
+    cursor = await connection.execute(_OLDEST)
+    row = await cursor.fetchone()
+    return (row[0], row[1]) if row else (0, None)

@@ -1,0 +1,338 @@
+"""What a unit's worklist shows, and the signal that it changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+from ingest_service.store.callers import Caller
+
+_LISTEN: Final = "LISTEN worklist"
+
+_UNIT = """
+SELECT u.id, u.name, p.name AS provider_name,
+       (SELECT count(*) FROM patient WHERE care_unit_id = u.id) AS patients
+  FROM care_unit u JOIN care_provider p ON p.id = u.care_provider_id
+ WHERE u.id = ANY(%(units)s)
+"""
+
+# limits and readings as text: a jsonb number would become a float on the way.
+_ALERTS = """
+SELECT id, patient_id, rule, priority, state, raised_at, last_reading_at,
+       limits::text AS limits, readings::text AS readings
+  FROM alert
+ WHERE state <> 'resolved'
+   AND care_unit_id = ANY(%(units)s)
+ ORDER BY CASE priority WHEN 'red' THEN 0 WHEN 'yellow' THEN 1 ELSE 2 END,
+          state <> 'new', raised_at, id
+ LIMIT %(limit)s
+"""
+
+# Whoever has an open alert here is shown here, even if the patient has since moved.
+_PATIENTS = """
+SELECT id, identifier_system, identifier_value, family, given, birth_date, gender, programme,
+       is_protected
+  FROM patient
+ WHERE care_unit_id = ANY(%(units)s)
+    OR id IN (SELECT patient_id FROM alert
+               WHERE state <> 'resolved' AND care_unit_id = ANY(%(units)s))
+ ORDER BY id = ANY(%(first)s) DESC, family, given, id
+ LIMIT %(limit)s
+"""
+
+_LATEST = """
+SELECT o.patient_id, o.code, o.effective_at, o.last_updated, o.value, o.systolic, o.diastolic,
+       o.is_irregular, o.is_doubtful
+  FROM unnest(%(patients)s::uuid[]) AS patient(id)
+ CROSS JOIN unnest(%(codes)s::text[]) AS wanted(code)
+ CROSS JOIN LATERAL (
+       SELECT patient_id, code, effective_at, last_updated, value, systolic, diastolic,
+              is_irregular, is_doubtful
+         FROM observation
+        WHERE care_unit_id = ANY(%(units)s)
+          AND patient_id = patient.id
+          AND code = wanted.code
+          AND effective_at >= %(since)s
+          AND effective_at < %(until)s
+          AND coalesce(systolic, value) IS NOT NULL
+        ORDER BY effective_at DESC, id DESC
+        LIMIT 1
+ ) AS o
+"""
+
+_TREND = """
+SELECT o.patient_id, o.code, o.effective_at, o.last_updated, o.value, o.systolic, o.diastolic,
+       o.is_irregular, o.is_doubtful
+  FROM unnest(%(patients)s::uuid[], %(codes)s::text[]) AS wanted(patient_id, code)
+ CROSS JOIN LATERAL (
+       SELECT patient_id, code, effective_at, last_updated, value, systolic, diastolic,
+              is_irregular, is_doubtful
+         FROM observation
+        WHERE care_unit_id = ANY(%(units)s)
+          AND patient_id = wanted.patient_id
+          AND code = wanted.code
+          AND effective_at >= %(since)s
+          AND effective_at < %(until)s
+          AND coalesce(systolic, value) IS NOT NULL
+        ORDER BY effective_at DESC, id DESC
+        LIMIT %(limit)s
+ ) AS o
+ ORDER BY o.patient_id, o.effective_at
+"""
+
+_LIMITS = """
+SELECT patient_id, measure, red_low, yellow_low, yellow_high, red_high
+  FROM limit_set
+ WHERE patient_id IN (SELECT id FROM patient
+                       WHERE id = ANY(%(patients)s) AND care_unit_id = ANY(%(units)s))
+   AND valid @> %(now)s
+"""
+
+_FRAMES = """
+SELECT patient_id, device_id, kind, count(*) AS times, max(effective_at) AS latest_at
+  FROM device_record
+ WHERE care_unit_id = ANY(%(units)s)
+   AND patient_id = ANY(%(patients)s)
+   AND effective_at >= %(since)s
+   AND effective_at < %(until)s
+   AND kind IN ('failed_attempt', 'incomplete', 'unsupported_frame')
+ GROUP BY patient_id, device_id, kind
+ ORDER BY latest_at DESC
+"""
+
+_QUARANTINE = """
+SELECT count(*) AS readings, min(received_at) AS oldest_at
+  FROM quarantine
+ WHERE resolved_at IS NULL
+   AND care_unit_id = ANY(%(units)s)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A care unit as the page's head names it."""
+
+    id: UUID
+    name: str
+    provider_name: str
+    patients: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAlert:
+    """An unresolved alert; ``limits`` and ``readings`` are JSON text as they were stored."""
+
+    id: UUID
+    patient_id: UUID
+    rule: str
+    priority: str
+    state: str
+    raised_at: datetime
+    last_reading_at: datetime
+    limits: str
+    readings: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPatient:
+    """A patient as a list names one."""
+
+    id: UUID
+    identifier_system: str
+    identifier_value: str
+    family: str
+    given: str
+    birth_date: date | None
+    gender: str | None
+    programme: str | None
+    is_protected: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One measurement's values; pressures in mm[Hg], ``last_updated`` is when it was stored."""
+
+    patient_id: UUID
+    code: str
+    effective_at: datetime
+    last_updated: datetime
+    value: Decimal | None
+    systolic: Decimal | None
+    diastolic: Decimal | None
+    is_irregular: bool
+    is_doubtful: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureLimits:
+    """The limits in force for one measure of one patient; None is no limit on that side."""
+
+    patient_id: UUID
+    measure: str
+    red_low: Decimal | None
+    yellow_low: Decimal | None
+    yellow_high: Decimal | None
+    red_high: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValuelessRecords:
+    """Records of one device and kind that gave no value, and when the last one came."""
+
+    patient_id: UUID
+    device_id: str
+    kind: str
+    times: int
+    latest_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineState:
+    """How many readings of the unit's gateways wait for a person, and since when."""
+
+    readings: int
+    oldest_at: datetime | None
+
+
+async def unit(connection: AsyncConnection, caller: Caller) -> Unit | None:
+    """Return the caller's unit, or None if it is gone."""
+    async with connection.cursor(row_factory=class_row(Unit)) as cursor:
+        await cursor.execute(_UNIT, {"units": list(caller.care_unit_ids)})
+        return await cursor.fetchone()
+
+
+async def open_alerts(
+    connection: AsyncConnection, caller: Caller, *, limit: int
+) -> list[OpenAlert]:
+    """Return unresolved alerts: by priority, unacknowledged first, longest wait first."""
+    async with connection.cursor(row_factory=class_row(OpenAlert)) as cursor:
+        await cursor.execute(_ALERTS, {"units": list(caller.care_unit_ids), "limit": limit})
+        return await cursor.fetchall()
+
+
+async def patients(
+    connection: AsyncConnection, caller: Caller, *, first: Sequence[UUID], limit: int
+) -> list[ListedPatient]:
+    """Return the caller's patients, those in ``first`` before the others, then by name."""
+    async with connection.cursor(row_factory=class_row(ListedPatient)) as cursor:
+        await cursor.execute(
+            _PATIENTS, {"units": list(caller.care_unit_ids), "first": list(first), "limit": limit}
+        )
+        return await cursor.fetchall()
+
+
+async def latest(
+    connection: AsyncConnection,
+    caller: Caller,
+    patient_ids: Sequence[UUID],
+    codes: Sequence[str],
+    *,
+    since: datetime,
+    until: datetime,
+) -> list[Measured]:
+    """Return the newest value of each of the LOINC codes for each of the patients.
+
+    ``since`` and ``until`` bound the effective time, half open: what is older than the window is
+    not looked for.
+    """
+    async with connection.cursor(row_factory=class_row(Measured)) as cursor:
+        await cursor.execute(
+            _LATEST,
+            {
+                "units": list(caller.care_unit_ids),
+                "patients": list(patient_ids),
+                "codes": list(codes),
+                "since": since,
+                "until": until,
+            },
+        )
+        return await cursor.fetchall()
+
+
+async def trend(
+    connection: AsyncConnection,
+    caller: Caller,
+    wanted: Sequence[tuple[UUID, str]],
+    *,
+    since: datetime,
+    until: datetime,
+    limit: int,
+) -> list[Measured]:
+    """Return the values of these (patient, LOINC code) pairs, oldest first.
+
+    Of each pair at most ``limit``, the newest.
+    """
+    async with connection.cursor(row_factory=class_row(Measured)) as cursor:
+        await cursor.execute(
+            _TREND,
+            {
+                "units": list(caller.care_unit_ids),
+                "patients": [patient_id for patient_id, _ in wanted],
+                "codes": [code for _, code in wanted],
+                "since": since,
+                "until": until,
+                "limit": limit,
+            },
+        )
+        return await cursor.fetchall()
+
+
+async def limits(
+    connection: AsyncConnection, caller: Caller, patient_ids: Sequence[UUID], *, now: datetime
+) -> list[MeasureLimits]:
+    """Return the limits in force at ``now`` for these patients of the caller's units."""
+    async with connection.cursor(row_factory=class_row(MeasureLimits)) as cursor:
+        await cursor.execute(
+            _LIMITS,
+            {"units": list(caller.care_unit_ids), "patients": list(patient_ids), "now": now},
+        )
+        return await cursor.fetchall()
+
+
+async def valueless_records(
+    connection: AsyncConnection,
+    caller: Caller,
+    patient_ids: Sequence[UUID],
+    *,
+    since: datetime,
+    until: datetime,
+) -> list[ValuelessRecords]:
+    """Return failed attempts and unreadable frames by patient, device and kind."""
+    async with connection.cursor(row_factory=class_row(ValuelessRecords)) as cursor:
+        await cursor.execute(
+            _FRAMES,
+            {
+                "units": list(caller.care_unit_ids),
+                "patients": list(patient_ids),
+                "since": since,
+                "until": until,
+            },
+        )
+        return await cursor.fetchall()
+
+
+async def quarantine(connection: AsyncConnection, caller: Caller) -> QuarantineState:
+    """Return how many readings of the caller's units wait for a person."""
+    async with connection.cursor(row_factory=class_row(QuarantineState)) as cursor:
+        await cursor.execute(_QUARANTINE, {"units": list(caller.care_unit_ids)})
+        state = await cursor.fetchone()
+    return state or QuarantineState(readings=0, oldest_at=None)
+
+
+async def changes(connection: AsyncConnection) -> AsyncIterator[str]:
+    """Yield the payload of each worklist notification: the ids of the units that changed.
+
+    The first item is empty and says that the connection listens: what changed before it is
+    unknown. Needs an autocommit connection of its own; ends only by an error or cancellation.
+    """
+    await connection.execute(_LISTEN)
+    yield ""
+    async for notification in connection.notifies():
+        yield notification.payload
