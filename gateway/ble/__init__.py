@@ -1,0 +1,1 @@
+"""The radio: the only part of the gateway that knows bleak and BlueZ."""

@@ -1,0 +1,119 @@
+"""BlueZ beside bleak: the agent's registration, stale connections, and BlueZ's own restart."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from dbus_fast import BusType, Message, MessageType
+from dbus_fast.aio import MessageBus
+from dbus_fast.errors import DBusError
+from dbus_fast.unpack import unpack_variants
+
+from gateway.ble.agent import CAPABILITY, PATH, Agent, PairingWindow
+
+logger = logging.getLogger(__name__)
+
+_CALL_S: Final = 10.0
+_BLUEZ: Final = "org.bluez"
+_DEVICE: Final = "org.bluez.Device1"
+_OWNER_CHANGED: Final = (
+    "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='org.bluez'"
+)
+
+
+class BlueZ:
+    """A connection to the system bus on which our agent is registered."""
+
+    def __init__(self, bus: MessageBus) -> None:
+        self._bus = bus
+        self.is_lost = asyncio.Event()
+        bus.add_message_handler(self._watch)
+
+    async def register(self, window: PairingWindow) -> None:
+        """Register the pairing agent, and make it the default one."""
+        self._bus.export(PATH, Agent(window))
+        await self._call(
+            Message(
+                destination="org.freedesktop.DBus",
+                path="/org/freedesktop/DBus",
+                interface="org.freedesktop.DBus",
+                member="AddMatch",
+                signature="s",
+                body=[_OWNER_CHANGED],
+            )
+        )
+        await self._call(_to_manager("RegisterAgent", "os", [PATH, CAPABILITY]))
+        await self._call(_to_manager("RequestDefaultAgent", "o", [PATH]))
+
+    async def hang_up(self, is_ours: Callable[[str, str | None, Collection[str]], bool]) -> None:
+        """End connections that a gateway before us left open.
+
+        BlueZ keeps a connection when the program that made it dies. A connected device does not
+        advertise, so it would not be heard of again until it hangs up by itself.
+
+        Args:
+            is_ours: Tells by address, name and services whether the gateway may talk to a device.
+        """
+        (objects,) = await self._call(
+            Message(
+                destination=_BLUEZ,
+                path="/",
+                interface="org.freedesktop.DBus.ObjectManager",
+                member="GetManagedObjects",
+            )
+        )
+        for path, interfaces in unpack_variants(objects).items():
+            device = interfaces.get(_DEVICE)
+            if not device or not device.get("Connected"):
+                continue
+            if is_ours(device["Address"].upper(), device.get("Name"), device.get("UUIDs", [])):
+                logger.info("stale connection ended", extra={"device": device["Address"]})
+                await self._call(
+                    Message(destination=_BLUEZ, path=path, interface=_DEVICE, member="Disconnect")
+                )
+
+    async def _call(self, message: Message) -> list[Any]:
+        async with asyncio.timeout(_CALL_S):
+            reply = await self._bus.call(message)
+        if reply.message_type is MessageType.ERROR:
+            raise DBusError(reply.error_name or "", f"{message.member}: {reply.body}")
+        return reply.body
+
+    def _watch(self, message: Message) -> None:
+        if message.member == "NameOwnerChanged" and message.body[0] == _BLUEZ:
+            logger.warning("BlueZ was restarted or has ended")
+            self.is_lost.set()
+
+
+@asynccontextmanager
+async def attend(window: PairingWindow) -> AsyncGenerator[BlueZ]:
+    """Be BlueZ's pairing agent for as long as the context is open.
+
+    Raises:
+        dbus_fast.errors.DBusFastError: If BlueZ refuses.
+        OSError: If there is no bus, or BlueZ does not answer in time.
+    """
+    bus = MessageBus(bus_type=BusType.SYSTEM)
+    try:
+        async with asyncio.timeout(_CALL_S):
+            await bus.connect()
+        bluez = BlueZ(bus)
+        await bluez.register(window)
+        yield bluez
+    finally:
+        bus.disconnect()
+
+
+def _to_manager(member: str, signature: str, body: list[Any]) -> Message:
+    return Message(
+        destination=_BLUEZ,
+        path="/org/bluez",
+        interface="org.bluez.AgentManager1",
+        member=member,
+        signature=signature,
+        body=body,
+    )

@@ -1,0 +1,189 @@
+"""``hemvital-gateway``: run the gateway, or ask what waits on it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from device_adapters import registry
+from device_adapters.contract.messages import GatewayStatus
+from gateway.ble.agent import PairingWindow
+from gateway.ble.radio import Radio
+from gateway.ble.visit import Visitor
+from gateway.clock import SystemClock
+from gateway.database import Database, DatabaseError, open_database
+from gateway.decoding import Decoder
+from gateway.forwarding import Forwarder
+from gateway.journal import Journal
+from gateway.observability import HealthServer, Metrics, set_up_logs
+from gateway.outbox import Outbox
+from gateway.publisher import MqttPublisher
+from gateway.service import Decoding, Upkeep, serve
+from gateway.settings import Settings, SettingsError, load
+from gateway.status import describe, read_status
+
+logger = logging.getLogger(__name__)
+
+_OK: Final = 0
+_FAILED: Final = 1
+_USAGE: Final = 2
+_GOODBYE_S: Final = 3.0
+
+
+class AlreadyRunningError(Exception):
+    """Another gateway uses the state directory."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 done, 1 failed, 2 usage or settings."""
+    arguments = _parser().parse_args(argv)
+    try:
+        if arguments.command == "status":
+            return _status(arguments)
+        return _run(load(os.environ, arguments.settings))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return _USAGE
+    except (OSError, sqlite3.Error, DatabaseError, AlreadyRunningError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return _FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hemvital-gateway",
+        description="The gateway in the home: reads devices, keeps and sends what they say.",
+        epilog="Settings: HEMVITAL_GATEWAY_* variables or a TOML file; the variables win.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run until SIGTERM or SIGINT")
+    status = commands.add_parser("status", help="say what waits on this gateway, since when")
+    for command in (run, status):
+        command.add_argument("--settings", type=Path, metavar="FILE", help="settings, TOML")
+    status.add_argument("--state", type=Path, metavar="DIR", help="the state directory")
+    status.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    directory = arguments.state or load(os.environ, arguments.settings).state
+    status = read_status(directory)
+    if arguments.json:
+        print(msgspec.json.encode(status).decode())
+    else:
+        print(describe(status, datetime.now(UTC)))
+    return _OK
+
+
+def _run(settings: Settings) -> int:
+    set_up_logs(settings.log_level)
+    with _opened(settings.state) as database:
+        try:
+            asyncio.run(_serve(settings, database))
+        except ExceptionGroup:
+            logger.exception("gateway failed")
+            return _FAILED
+    return _OK
+
+
+@contextmanager
+def _opened(directory: Path) -> Generator[Database]:
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunningError(f"a gateway is running on {directory}") from error
+        database = open_database(directory, _now())
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+async def _serve(settings: Settings, database: Database) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    clock, metrics, adapters = SystemClock(settings.clock), Metrics(), registry.load()
+    journal, outbox = Journal(database, clock), Outbox(database, now=_now)
+    journal.settle_all()
+    publisher = MqttPublisher(settings)
+    forwarder = Forwarder(
+        outbox,
+        publisher,
+        metrics,
+        now=_now,
+        monotonic_ns=time.monotonic_ns,
+        max_records=settings.records_per_message,
+    )
+    decoder = Decoder(database, journal, outbox, adapters, settings.zone)
+    decoding = Decoding(decoder, clock, forwarder, metrics)
+    radio = Radio(
+        Visitor(journal, adapters, clock, metrics, decoding.wake),
+        adapters,
+        PairingWindow(
+            settings.devices, open_s=settings.pairing_window_s, monotonic_s=time.monotonic
+        ),
+        metrics,
+        devices=settings.devices,
+        cool_down_s=settings.cool_down_s,
+        adapter=settings.adapter,
+    )
+    upkeep = Upkeep(
+        outbox,
+        clock,
+        metrics,
+        directory=settings.state,
+        tell=publisher.publish_status,
+        software=f"hemvital {version('hemvital')}",
+    )
+
+    def problems() -> Iterable[str]:
+        if not radio.is_listening:
+            yield "the radio does not listen"
+        if not publisher.is_connected:
+            yield "the broker is not connected"
+
+    metrics.is_broker_connected.set_function(lambda: publisher.is_connected)
+    with _health(settings, metrics, problems):
+        publisher.start(on_change=forwarder.wake, on_connected=upkeep.tell_status)
+        try:
+            await serve(radio, decoding, forwarder, upkeep, drain_s=settings.drain_s, stop=stop)
+        finally:
+            publisher.publish_status(GatewayStatus(is_online=False, at=_now()))
+            await publisher.stop(_GOODBYE_S)
+
+
+@contextmanager
+def _health(
+    settings: Settings, metrics: Metrics, problems: Callable[[], Iterable[str]]
+) -> Generator[None]:
+    server = HealthServer(settings.http_host, settings.http_port, metrics, problems)
+    server.start()
+    logger.info("gateway started", extra={"gateway_id": settings.id, "http_port": server.port})
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,161 @@
+"""Forwarding: from the outbox to the broker, and the server's answers back into the outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Final, Protocol
+
+from device_adapters.contract import messages
+from device_adapters.contract.messages import ContractError
+from device_adapters.contract.topics import Leaf
+from gateway.observability import Metrics
+from gateway.outbox import Batch, Outbox
+from gateway.publisher import Downlink
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_WAIT_S: Final = 60.0
+
+
+class Publisher(Protocol):
+    """What forwarding needs of the broker's client."""
+
+    @property
+    def max_bytes(self) -> int:
+        """Return how long a message may be."""
+        ...
+
+    @property
+    def downlink(self) -> asyncio.Queue[Downlink]:
+        """Return the queue of messages from the server."""
+        ...
+
+    def publish(self, batch: Batch, payload: bytes) -> bool:
+        """Take a message, or return false if that is not possible now."""
+        ...
+
+
+class Forwarder:
+    """Sends what is due, and again until the server's receipt.
+
+    Args:
+        outbox: What is to be sent.
+        publisher: The broker's client.
+        metrics: What happened, counted.
+        now: The wall clock, for the message's time of sending.
+        monotonic_ns: The clock by which records are due.
+        max_records: How many records a message may carry.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        publisher: Publisher,
+        metrics: Metrics,
+        *,
+        now: Callable[[], datetime],
+        monotonic_ns: Callable[[], int],
+        max_records: int,
+    ) -> None:
+        self._outbox = outbox
+        self._publisher = publisher
+        self._metrics = metrics
+        self._now = now
+        self._monotonic_ns = monotonic_ns
+        self._max_records = max_records
+        self._changed = asyncio.Event()
+        self._answered = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look again: there is something new to send, or a way to send it."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Send and listen until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._send(), name="send")
+            tasks.create_task(self._listen(), name="listen")
+
+    def send_due(self) -> bool:
+        """Hand over what is due; false if the publisher took no more before all was handed."""
+        while batch := self._outbox.due(
+            self._monotonic_ns(),
+            max_records=self._max_records,
+            max_bytes=self._publisher.max_bytes,
+        ):
+            payload = messages.encode_message(self._now(), batch.records)
+            if not self._publisher.publish(batch, payload):
+                return False
+            self._outbox.sent(batch, self._monotonic_ns())
+            self._metrics.sent.inc(len(batch.records))
+            if batch.attempts:
+                self._metrics.resent.inc(len(batch.records))
+        return True
+
+    def take(self, message: Downlink) -> None:
+        """Do what the server says; what cannot be understood is logged and ignored."""
+        try:
+            match message.leaf:
+                case Leaf.RECEIPTS:
+                    self._receive(message.payload)
+                case Leaf.RESEND:
+                    self._send_again(message.payload)
+                case _:
+                    logger.info("message ignored by this release", extra={"leaf": message.leaf})
+        except ContractError as error:
+            self._metrics.failures.labels("downlink").inc()
+            logger.warning(
+                "message from the server cannot be understood",
+                extra={"leaf": message.leaf, "reason": str(error)},
+            )
+
+    async def drained(self) -> None:
+        """Wait until everything is delivered; the caller sets the deadline."""
+        while self._outbox.standing().undelivered:
+            self._answered.clear()
+            await self._answered.wait()
+
+    async def _send(self) -> None:
+        while True:
+            self._changed.clear()
+            wait_s = _LONGEST_WAIT_S
+            # When the publisher took no more, it says so as soon as it does again: waiting for a
+            # moment that has passed would be a loop without rest.
+            if self.send_due() and (due := self._outbox.next_due_ns()) is not None:
+                wait_s = min(wait_s, (due - self._monotonic_ns()) / 1e9)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(wait_s, 0)):
+                    await self._changed.wait()
+
+    async def _listen(self) -> None:
+        while True:
+            self.take(await self._publisher.downlink.get())  # no deadline: silence is normal
+
+    def _receive(self, payload: bytes) -> None:
+        receipt = messages.decode_receipt(payload)
+        done = self._outbox.receipt(receipt)
+        self._metrics.receipted.inc(done.delivered)
+        if done.renumbered:
+            logger.error(
+                "numbers were used before: their records have new ones",
+                extra={"epoch": str(receipt.epoch), "records": done.renumbered},
+            )
+        if done.is_other_incarnation:
+            logger.warning(
+                "another database answers: what is kept is sent again",
+                extra={"incarnation": str(receipt.incarnation)},
+            )
+        self._answered.set()
+        self.wake()
+
+    def _send_again(self, payload: bytes) -> None:
+        request = messages.decode_resend(payload)
+        kept = self._outbox.resend(request)
+        logger.info(
+            "records asked for again", extra={"epoch": str(request.epoch), "records": kept}
+        )
+        self.wake()

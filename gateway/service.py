@@ -1,0 +1,219 @@
+"""The gateway's life: everything started together, and ended in the order that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Protocol
+
+from device_adapters.contract.messages import GatewayStatus
+from gateway.clock import Clock
+from gateway.database import checkpoint
+from gateway.decoding import Decoder
+from gateway.observability import Metrics
+from gateway.outbox import Outbox
+
+logger = logging.getLogger(__name__)
+
+_STATUS_S: Final = 60.0
+_MEASURE_S: Final = 5.0
+_CHECKPOINT_S: Final = 20.0
+_PRUNE_S: Final = 3600.0
+_CLOCK_S: Final = 5.0
+_SHUTDOWN_S: Final = 15.0  # a visit's own farewell, at most
+
+
+class Intake(Protocol):
+    """Takes readings in until cancelled."""
+
+    async def run(self) -> None:
+        """Listen to devices."""
+        ...
+
+
+class Forwarding(Protocol):
+    """Sends what the outbox holds."""
+
+    async def run(self) -> None:
+        """Send and listen until cancelled."""
+        ...
+
+    def wake(self) -> None:
+        """Look again at once."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until everything is delivered."""
+        ...
+
+
+async def serve(
+    intake: Intake,
+    decoding: Decoding,
+    forwarding: Forwarding,
+    upkeep: Upkeep,
+    *,
+    drain_s: float,
+    stop: asyncio.Event,
+) -> None:
+    """Run the gateway until ``stop`` is set, then drain for at most ``drain_s`` seconds.
+
+    The order at the end is the point: no new readings, what is journalled is decoded, then a
+    bounded chance for it to leave, then cancellation. What is still queued is on the disk and
+    goes out at the next start.
+
+    Raises:
+        ExceptionGroup: If a part fails; the supervisor restarts the process.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        taking_in = tasks.create_task(intake.run(), name="intake")
+        making = tasks.create_task(decoding.run(), name="decoding")
+        sending = tasks.create_task(forwarding.run(), name="forwarding")
+        keeping = tasks.create_task(upkeep.run(), name="upkeep")
+        await stop.wait()
+        logger.info("stopping")
+        taking_in.cancel()
+        await asyncio.wait([taking_in], timeout=_SHUTDOWN_S)
+        decoding.decode_all()
+        try:
+            async with asyncio.timeout(drain_s):
+                await forwarding.drained()
+        except TimeoutError:
+            logger.warning("stopped with readings still queued", extra={"drain_s": drain_s})
+        for task in (making, sending, keeping):
+            task.cancel()
+
+
+class Decoding:
+    """Decodes when there is something to decode, and corrects times when the clock comes right.
+
+    Args:
+        decoder: Does both.
+        clock: Says whether it is right.
+        forwarding: Is told that there is something to send.
+        metrics: What happened, counted.
+    """
+
+    def __init__(
+        self, decoder: Decoder, clock: Clock, forwarding: Forwarding, metrics: Metrics
+    ) -> None:
+        self._decoder = decoder
+        self._clock = clock
+        self._forwarding = forwarding
+        self._metrics = metrics
+        self._journalled = asyncio.Event()
+
+    def wake(self) -> None:
+        """There are entries to decode."""
+        self._journalled.set()
+
+    async def run(self) -> None:
+        """Decode and correct until cancelled."""
+        while True:
+            self._journalled.clear()
+            self.decode_all()
+            await self._correct_all()
+            try:
+                async with asyncio.timeout(_CLOCK_S):
+                    await self._journalled.wait()
+            except TimeoutError:
+                continue
+
+    def decode_all(self) -> None:
+        """Decode everything that can be decoded now."""
+        while count := self._decoder.decode():
+            self._metrics.decoded.inc(count)
+            self._forwarding.wake()
+
+    async def _correct_all(self) -> None:
+        truth = self._clock.read()
+        self._metrics.is_clock_synchronised.set(truth.is_synchronised)
+        while truth.is_synchronised and (
+            count := self._decoder.correct(truth, self._clock.boot_id)
+        ):
+            self._metrics.corrected.inc(count)
+            self._forwarding.wake()
+            await asyncio.sleep(0)  # an indication may be waiting
+
+
+class Upkeep:
+    """What is done now and then: status, metrics, checkpoints, forgetting.
+
+    Args:
+        outbox: What is looked at.
+        clock: Says whether its time can be used to forget by.
+        metrics: Where the figures go.
+        directory: Where the gateway's file is.
+        tell: Publishes a status.
+        software: Name and version, for the status.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        directory: Path,
+        tell: Callable[[GatewayStatus], None],
+        software: str,
+    ) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._metrics = metrics
+        self._directory = directory
+        self._tell = tell
+        self._software = software
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._every(_MEASURE_S, self._measure))
+            tasks.create_task(self._every(_STATUS_S, self.tell_status))
+            tasks.create_task(self._every(_PRUNE_S, self._prune))
+            tasks.create_task(self._checkpoints())
+
+    def tell_status(self) -> None:
+        """Publish how the gateway stands; also called when the broker has been reached."""
+        standing = self._outbox.standing()
+        self._tell(
+            GatewayStatus(
+                is_online=True,
+                at=self._clock.read().at,
+                software=self._software,
+                epoch=standing.epoch,
+                last_number=standing.last_number,
+                undelivered=standing.undelivered,
+                oldest_undelivered_at=standing.oldest_undelivered_at,
+            )
+        )
+
+    def _measure(self) -> None:
+        standing, now = self._outbox.standing(), self._clock.read().at
+        age = now - (standing.oldest_undelivered_at or now)
+        self._metrics.undelivered.set(standing.undelivered)
+        self._metrics.oldest_undelivered_seconds.set(max(age, timedelta()).total_seconds())
+
+    async def _every(self, interval_s: float, work: Callable[[], None]) -> None:
+        while True:
+            work()
+            await asyncio.sleep(interval_s)
+
+    def _prune(self) -> None:
+        if not self._clock.read().is_synchronised:
+            return  # a clock that jumped ahead would make everything look old
+        if pruned := self._outbox.prune():
+            logger.info("old records forgotten", extra={"records": pruned})
+
+    async def _checkpoints(self) -> None:
+        while True:
+            await asyncio.sleep(_CHECKPOINT_S)
+            try:
+                await asyncio.to_thread(checkpoint, self._directory)
+            except sqlite3.Error as error:
+                self._metrics.failures.labels("checkpoint").inc()
+                logger.warning("checkpoint failed", extra={"reason": str(error)})
