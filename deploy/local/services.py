@@ -83,6 +83,11 @@ class Services:
         with self.state.locked():
             self._parts[name].start()
 
+    @property
+    def is_running(self) -> bool:
+        """Tell whether both run."""
+        return all(part.server.process is not None for part in self._parts.values())
+
     def status(self) -> Mapping[str, Any]:
         """Return what runs and how to reach it, as JSON; passwords stay in their files."""
         ingest = self.certificates.service(INGEST)

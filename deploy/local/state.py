@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,6 +54,10 @@ class State:
     def mosquitto(self) -> Path:
         """What the broker keeps over a restart."""
         return self.root / "mosquitto"
+
+    def clear(self) -> None:
+        """Remove all of it but the tree: the next start begins from nothing."""
+        shutil.rmtree(self.root, ignore_errors=True)
 
     @contextmanager
     def locked(self) -> Generator[None]:

@@ -10,6 +10,7 @@ SELECT format('CREATE ROLE %I', name)
 \gexec
 -- CREATEDB: the owner makes the databases of the tests; production may take it away.
 ALTER ROLE hemvital_owner LOGIN CREATEDB PASSWORD :'hemvital_owner';
+GRANT pg_signal_backend TO hemvital_owner;  -- to drop those while somebody is connected
 ALTER ROLE hemvital_ingest LOGIN PASSWORD :'hemvital_ingest';
 ALTER ROLE hemvital_api LOGIN PASSWORD :'hemvital_api';
 ALTER ROLE hemvital_jobs LOGIN PASSWORD :'hemvital_jobs';

@@ -1,0 +1,101 @@
+"""One home: a bus, a radio and `org.bluez` on it, devices that measure, and the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from deploy.local.programs import Program
+
+_BUS_CONFIGURATION: Final = Path(__file__).with_name("bus.conf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualDevice:
+    """A device in a home; ``schedule`` and ``options`` are those of ``hemvital-virtual``.
+
+    Without its schedule a device gives what it still holds and measures nothing more.
+    """
+
+    kind: Literal["cuff", "oximeter"]
+    name: str
+    address: str
+    schedule: Sequence[str] = ()
+    options: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """What stands in one home."""
+
+    gateway_id: str
+    devices: Sequence[VirtualDevice]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeFiles:
+    """Where a home keeps its things; sockets lie apart, since their paths must be short."""
+
+    state: Path
+    sockets: Path
+
+    @property
+    def bus(self) -> Path:
+        """Socket of the home's private system bus."""
+        return self.sockets / "bus"
+
+    @property
+    def air(self) -> Path:
+        """Socket of the home's radio."""
+        return self.sockets / "air"
+
+    @property
+    def ledger(self) -> Path:
+        """What the home's devices say that they gave, one JSON line a record."""
+        return self.state / "ledger.jsonl"
+
+    @property
+    def gateway(self) -> Path:
+        """The gateway's own files."""
+        return self.state / "gateway"
+
+
+def programs(
+    home: Home, files: HomeFiles, gateway_environment: Mapping[str, str], gateway_port: int
+) -> Sequence[Program]:
+    """Return what runs in a home, in the order to start it."""
+    name, air = home.gateway_id, f"unix:{files.air}"
+    bus = f"unix:path={files.bus}"
+    daemon = ["/usr/bin/dbus-daemon", "--nofork", "--nopidfile", "--address", bus]
+    daemon += ["--config-file", str(_BUS_CONFIGURATION)]
+    return [
+        Program(name=f"{name}-bus", command=daemon, ready_path=files.bus),
+        Program(
+            name=f"{name}-radio",
+            command=["hemvital-virtual", "radio", "--air", air],
+            ready_path=files.air,
+        ),
+        Program(
+            name=f"{name}-bluez",
+            command=["hemvital-virtual", "bluez", "--air", air, "--bus", bus],
+            ready_text="ready",
+        ),
+        *(device(each, home, files) for each in home.devices),
+        Program(
+            name=name,
+            command=["hemvital-gateway", "run"],
+            environment={**gateway_environment, "DBUS_SYSTEM_BUS_ADDRESS": bus},
+            ready_url=f"http://127.0.0.1:{gateway_port}/readyz",
+        ),
+    ]
+
+
+def device(device: VirtualDevice, home: Home, files: HomeFiles) -> Program:
+    """Return the program that is this device."""
+    name = f"{home.gateway_id}-{device.name}"
+    identity = ["--air", f"unix:{files.air}", "--name", device.name, "--address", device.address]
+    books = ["--ledger", str(files.ledger), "--memory", str(files.state / f"{name}.memory")]
+    command = ["hemvital-virtual", device.kind, *identity, *books, *device.options]
+    return Program(name=name, command=[*command, *device.schedule], ready_text="ready")
