@@ -1,0 +1,196 @@
+"""Codes of the terminologies we write, with their names.
+
+Sources: LOINC and SNOMED CT by their public browsers; MDC as 32-bit codes from IEEE
+11073-10101 (partition * 65536 + term); UCUM; the value sets of FHIR R4 and of the HL7 Personal
+Health Device implementation guide 2.0.0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from device_adapters.contract.readings import (
+    NAN,
+    NEGATIVE_INFINITY,
+    NRES,
+    POSITIVE_INFINITY,
+    RESERVED,
+    Special,
+)
+from fhir_mappings.elements import CodeableConcept, Coding, raw
+
+LOINC: Final = "http://loinc.org"
+SNOMED_CT: Final = "http://snomed.info/sct"
+MDC: Final = "urn:iso:std:iso:11073:10101"
+UCUM: Final = "http://unitsofmeasure.org"
+
+STRUCTURE: Final = "http://hl7.org/fhir/StructureDefinition/"
+PHD_STRUCTURE: Final = "http://hl7.org/fhir/uv/phd/StructureDefinition/"
+
+GATEWAY_DEVICE: Final = STRUCTURE + "observation-gatewayDevice"
+QUANTITY_TRANSLATION: Final = STRUCTURE + "iso21090-PQ-translation"
+
+TEST_DATA: Final = Coding("http://terminology.hl7.org/CodeSystem/v3-ActReason", "HTEST")
+
+_CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/observation-category"
+_PHD_CATEGORY: Final = "http://hl7.org/fhir/uv/phd/CodeSystem/PhdObservationCategories"
+# PHD 2.0.0 pins this system; later drafts of its source renamed it.
+_MEASUREMENT_STATUS: Final = "http://hl7.org/fhir/uv/pocd/CodeSystem/measurement-status"
+_ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+
+CATEGORIES: Final = raw(
+    (
+        CodeableConcept((Coding(_CATEGORY, "vital-signs", "Vital Signs"),)),
+        CodeableConcept((Coding(_PHD_CATEGORY, "phd"),)),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit: its UCUM code and how people write it."""
+
+    code: str
+    text: str
+
+
+MMHG: Final = Unit("mm[Hg]", "mmHg")
+KPA: Final = Unit("kPa", "kPa")
+PERCENT: Final = Unit("%", "%")
+PER_MINUTE: Final = Unit("/min", "beats/min")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """What is measured.
+
+    ``code`` is the LOINC code that we search by, ``mdc`` the device standard's, ``concept`` all
+    codings as JSON. ``vital_sign`` is the R4 profile that its Observations claim,
+    ``vital_sign_of_phd`` the same with the PHD guide's; components have none.
+    """
+
+    code: str
+    mdc: int
+    concept: msgspec.Raw
+    unit: Unit = MMHG
+    vital_sign: msgspec.Raw | None = None
+    vital_sign_of_phd: msgspec.Raw | None = None
+
+
+def _measure(
+    *,
+    text: str | None = None,
+    loinc: tuple[Coding, ...],
+    mdc: tuple[int, str],
+    snomed: Coding | None = None,
+    unit: Unit = MMHG,
+    profiles: tuple[str, str] | None = None,
+) -> Measure:
+    number, label = mdc
+    codings = (*loinc, Coding(MDC, str(number), label), *((snomed,) if snomed else ()))
+    return Measure(
+        code=loinc[0].code,
+        mdc=number,
+        concept=raw(CodeableConcept(codings, text)),
+        unit=unit,
+        vital_sign=raw([STRUCTURE + profiles[0]]) if profiles else None,
+        vital_sign_of_phd=(
+            raw([STRUCTURE + profiles[0], PHD_STRUCTURE + profiles[1]]) if profiles else None
+        ),
+    )
+
+
+_HEART_RATE: Final = (Coding(LOINC, "8867-4", "Heart rate"),)
+_HEART_RATE_SNOMED: Final = Coding(SNOMED_CT, "364075005", "Heart rate")
+
+BLOOD_PRESSURE: Final = _measure(
+    text="Blood pressure",
+    loinc=(Coding(LOINC, "85354-9", "Blood pressure panel with all children optional"),),
+    mdc=(150020, "MDC_PRESS_BLD_NONINV"),
+    snomed=Coding(SNOMED_CT, "75367002", "Blood pressure"),
+    profiles=("bp", "PhdCompoundNumericObservation"),
+)
+SYSTOLIC: Final = _measure(
+    loinc=(Coding(LOINC, "8480-6", "Systolic blood pressure"),),
+    mdc=(150021, "MDC_PRESS_BLD_NONINV_SYS"),
+    snomed=Coding(SNOMED_CT, "271649006", "Systolic blood pressure"),
+)
+DIASTOLIC: Final = _measure(
+    loinc=(Coding(LOINC, "8462-4", "Diastolic blood pressure"),),
+    mdc=(150022, "MDC_PRESS_BLD_NONINV_DIA"),
+    snomed=Coding(SNOMED_CT, "271650006", "Diastolic blood pressure"),
+)
+MEAN: Final = _measure(
+    loinc=(Coding(LOINC, "8478-0", "Mean blood pressure"),),
+    mdc=(150023, "MDC_PRESS_BLD_NONINV_MEAN"),
+)
+CUFF_PULSE: Final = _measure(
+    text="Pulse rate (blood pressure monitor)",
+    loinc=_HEART_RATE,
+    mdc=(149546, "MDC_PULS_RATE_NON_INV"),
+    snomed=_HEART_RATE_SNOMED,
+    unit=PER_MINUTE,
+    profiles=("heartrate", "PhdNumericObservation"),
+)
+OXIMETER_PULSE: Final = _measure(
+    text="Pulse rate (pulse oximeter)",
+    loinc=_HEART_RATE,
+    mdc=(149530, "MDC_PULS_OXIM_PULS_RATE"),
+    snomed=_HEART_RATE_SNOMED,
+    unit=PER_MINUTE,
+    profiles=("heartrate", "PhdNumericObservation"),
+)
+SPO2: Final = _measure(
+    text="SpO2",
+    loinc=(  # the profile asks for the first, United States and many others for the second
+        Coding(LOINC, "2708-6", "Oxygen saturation in Arterial blood"),
+        Coding(LOINC, "59408-5", "Oxygen saturation in Arterial blood by Pulse oximetry"),
+    ),
+    mdc=(150456, "MDC_PULS_OXIM_SAT_O2"),
+    snomed=Coding(SNOMED_CT, "431314004", "Peripheral oxygen saturation"),
+    unit=PERCENT,
+    profiles=("oxygensat", "PhdNumericObservation"),
+)
+
+
+def _absent(code: str, display: str) -> msgspec.Raw:
+    return raw(CodeableConcept((Coding(_ABSENT, code, display),)))
+
+
+ABSENT_ERROR: Final = _absent("error", "Error")
+ABSENT_NOT_PERFORMED: Final = _absent("not-performed", "Not Performed")
+ABSENT_FOR_NOW: Final = _absent("temp-unknown", "Temporarily Unknown")
+ABSENT_OF_SPECIAL: Final[dict[Special, msgspec.Raw]] = {
+    NAN: _absent("not-a-number", "Not a Number (NaN)"),
+    POSITIVE_INFINITY: _absent("positive-infinity", "Positive Infinity (PINF)"),
+    NEGATIVE_INFINITY: _absent("negative-infinity", "Negative Infinity (NINF)"),
+    NRES: ABSENT_ERROR,
+    RESERVED: ABSENT_ERROR,
+}
+
+
+def _status(code: str, display: str) -> msgspec.Raw:
+    return raw(CodeableConcept((Coding(_MEASUREMENT_STATUS, code, display),)))
+
+
+QUESTIONABLE: Final = _status("questionable", "Questionable")
+EARLY_INDICATION: Final = _status("early-indication", "Early indication")
+CALIBRATION_ONGOING: Final = _status("calibration-ongoing", "Calibration ongoing")
+VALIDATED: Final = _status("validated-data", "Validated data")
+
+
+def mdc(code: int, display: str) -> CodeableConcept:
+    """Return a concept of the device standard's nomenclature."""
+    return CodeableConcept((Coding(MDC, str(code), display),))
+
+
+PERSONAL_HEALTH_DEVICE: Final = mdc(65573, "MDC_MOC_VMS_MDS_SIMP")
+PERSONAL_HEALTH_GATEWAY: Final = mdc(531981, "MDC_MOC_VMS_MDS_AHD")
+SPECIALIZED_IN_BLOOD_PRESSURE: Final = mdc(528391, "MDC_DEV_SPEC_PROFILE_BP")
+SPECIALIZED_IN_OXIMETRY: Final = mdc(528388, "MDC_DEV_SPEC_PROFILE_PULS_OXIM")
+SPECIALIZED_IN_GENERAL: Final = mdc(528457, "MDC_DEV_SPEC_PROFILE_GENERIC")
+SOFTWARE_VERSION: Final = mdc(531975, "MDC_ID_PROD_SPEC_SW")
+FIRMWARE_VERSION: Final = mdc(531976, "MDC_ID_PROD_SPEC_FW")
