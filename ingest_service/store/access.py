@@ -64,8 +64,6 @@ VALUES (%(actor)s, %(actor_kind)s, %(care_unit_id)s, %(purpose)s, %(action)s, %(
         %(trace_id)s)
 """
 
-_PING = "SELECT 1"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
@@ -216,8 +214,3 @@ async def log_list(
         return
     await log(connection, caller, action="worklist", patient_ids=shown)
     await connection.execute(_LOGGED, {"patients": shown, "cookie_digest": session.cookie_digest})
-
-
-async def ping(connection: AsyncConnection) -> None:
-    """Ask the database for anything at all; raises `psycopg.Error` when it cannot answer."""
-    await connection.execute(_PING)

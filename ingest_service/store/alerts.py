@@ -37,7 +37,8 @@ SELECT id, care_unit_id, patient_id, rule, rule_version, priority, 'new', raised
 # A re-raised alert waits again from the moment of the re-raise.
 _CHANGE: Final = """
 UPDATE alert a
-   SET priority = row.priority, state = row.state, raised_at = coalesce(row.raised_at, a.raised_at),
+   SET priority = row.priority, state = row.state,
+       raised_at = coalesce(row.raised_at, a.raised_at),
        last_reading_at = greatest(a.last_reading_at, row.last_reading_at), limits = row.limits,
        readings = row.readings, trace_id = row.trace_id, rule_version = row.rule_version,
        version = a.version + 1, updated_at = clock_timestamp()

@@ -1,4 +1,4 @@
-"""Whose a device's readings are: device, or one user slot of it, to patient, from–to."""
+"""Whose a device's readings are: device, or one user slot of it, to patient, from and to."""
 
 from __future__ import annotations
 

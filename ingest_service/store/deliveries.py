@@ -65,8 +65,9 @@ SELECT gateway_id, epoch, received,
     ON CONFLICT (gateway_id, epoch) DO UPDATE
    SET received = known.received + excluded.received,
        last_at = clock_timestamp(),
-       hole_since = CASE WHEN known.received + excluded.received
-                           <> int8multirange(int8range(1, upper(known.received + excluded.received)))
+       hole_since = CASE WHEN int8multirange(
+                                  int8range(1, upper(known.received + excluded.received)))
+                              <> known.received + excluded.received
                          THEN coalesce(known.hole_since, clock_timestamp()) END
 RETURNING gateway_id, epoch, (SELECT id FROM incarnation),
           (SELECT json_agg(json_build_array(first, last) ORDER BY first)::text

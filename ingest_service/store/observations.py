@@ -49,7 +49,7 @@ WITH gone AS (
       JOIN json_to_recordset(%(changes)s::json)
            AS c(record_id uuid, changed_by text, reason text) USING (record_id)
 )
-SELECT id, version FROM gone
+SELECT record_id, max(version) FROM gone GROUP BY record_id
 """
 
 _AROUND: Final = """
@@ -129,7 +129,7 @@ async def retire(
         until: No observation of theirs is later.
 
     Returns:
-        The retired version of each observation.
+        The retired version of each record's observations; they change together.
     """
     cursor = await connection.execute(
         _RETIRE,

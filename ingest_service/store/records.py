@@ -82,8 +82,8 @@ class RecordRow(msgspec.Struct, frozen=True, kw_only=True):
     patient_id: UUID
     device_id: str
     gateway_id: str
-    epoch: UUID
-    number: int
+    epoch: UUID | None  # never null in the table: every reading has a number
+    number: int | None
     kind: str
     is_identity_own: bool
     is_suspected_double: bool

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import class_row
 
 from ingest_service.store.callers import Caller
 
 _LISTEN: Final = "LISTEN worklist"
+_PING: Final = "SELECT 1"
+_IDLE_S: Final = 5.0
+_FIRST_DELAY_S: Final = 0.2
+_LAST_DELAY_S: Final = 5.0
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 _UNIT = """
 SELECT u.id, u.name, p.name AS provider_name,
@@ -326,13 +333,29 @@ async def quarantine(connection: AsyncConnection, caller: Caller) -> QuarantineS
     return state or QuarantineState(readings=0, oldest_at=None)
 
 
-async def changes(connection: AsyncConnection) -> AsyncIterator[str]:
-    """Yield the payload of each worklist notification: the ids of the units that changed.
+async def changes(dsn: str) -> AsyncGenerator[frozenset[UUID] | None]:
+    """Yield the units whose worklists changed, as soon as each change is committed.
 
-    The first item is empty and says that the connection listens: what changed before it is
-    unknown. Needs an autocommit connection of its own; ends only by an error or cancellation.
+    An empty set stands for every unit: after (re)connecting, what changed before is unknown.
+    ``None`` says that the connection is lost and changes pass unseen until the next item. Never
+    ends by itself: it tries again, and asks an idle connection now and then whether it lives.
     """
-    await connection.execute(_LISTEN)
-    yield ""
-    async for notification in connection.notifies():
-        yield notification.payload
+    delay_s = _FIRST_DELAY_S
+    while True:
+        try:
+            async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+                await connection.execute(_LISTEN)
+                delay_s = _FIRST_DELAY_S
+                yield frozenset()
+                while True:
+                    async for notification in connection.notifies(timeout=_IDLE_S):
+                        yield _units(notification.payload)
+                    await connection.execute(_PING)
+        except OperationalError:
+            yield None
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, _LAST_DELAY_S)
+
+
+def _units(payload: str) -> frozenset[UUID]:
+    return frozenset(UUID(each) for each in _UUID.findall(payload))

@@ -1,0 +1,1 @@
+"""The one door into the record: lock, identity, map, store and judge in one transaction."""

@@ -1,0 +1,218 @@
+"""Messages as they come from the broker, taken apart without trusting any of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from device_adapters.contract import identity
+from device_adapters.contract.messages import (
+    MAX_ACCEPTED_BYTES,
+    ContractError,
+    Delivery,
+    ReadingRecord,
+    Record,
+    TimeCorrection,
+    VoidRecord,
+    decode_delivery,
+    decode_message,
+    decode_record,
+    is_supported,
+)
+from ingest_service.store.deliveries import Key
+
+_KEPT_OF_TOO_LARGE: Final = 4096
+_MOST_DETAIL: Final = 300
+_TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+class Reason(StrEnum):
+    """Why something waits in the quarantine."""
+
+    UNDECODABLE = "undecodable"
+    SCHEMA = "schema"
+    UNSUPPORTED_VERSION = "unsupported_version"
+    TOO_LARGE = "too_large"
+    UNKNOWN_GATEWAY = "unknown_gateway"
+    UNKNOWN_DEVICE = "unknown_device"
+    UNASSIGNED = "unassigned"
+    TIME_IMPLAUSIBLE = "time_implausible"
+    IMPOSSIBLE_VALUE = "impossible_value"
+    NUMBER_REUSED = "number_reused"
+    CORRECTION_WITHOUT_RECORD = "correction_without_record"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why not, and the particular; the text holds no value of a patient."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """One MQTT message on a ``readings`` topic."""
+
+    gateway_id: str
+    properties: Sequence[tuple[str, str]]
+    payload: bytes
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One record of a message: readable, or with the reason why not.
+
+    ``epoch`` and ``number`` are missing where the message's properties say nothing usable. Where
+    a message cannot be taken apart, its first number carries the payload, and the others, with
+    empty ``encoded``, only what they share: the refusal.
+    """
+
+    gateway_id: str
+    epoch: UUID | None
+    number: int | None
+    encoded: bytes
+    digest: bytes = b""
+    record: Record | None = None
+    refusal: Refusal | None = None
+    size: int = 0
+    is_first: bool = True
+    trace_id: str | None = None
+
+    @property
+    def key(self) -> Key | None:
+        """Return what the number must be unique by."""
+        if self.epoch is None or self.number is None:
+            return None
+        return (self.gateway_id, self.epoch, self.number)
+
+    @property
+    def record_id(self) -> UUID | None:
+        """Return which device record this is, or is about."""
+        match self.record:
+            case ReadingRecord() | TimeCorrection():
+                return self.record.record_id
+            case VoidRecord() | None:
+                return None
+
+    def is_other_than(self, digest: bytes) -> bool:
+        """Tell whether the number stood for other bytes before.
+
+        An empty digest is a message that could not be taken apart: nothing can be compared.
+        """
+        return bool(digest and self.digest) and self.digest != digest
+
+
+def take_apart(message: Incoming, refusal: Refusal | None = None) -> list[Entry]:
+    """Return the message's records, each readable or refused; never raises for any bytes.
+
+    Args:
+        message: As it came.
+        refusal: Why it is refused whole, if that is known already.
+    """
+    try:
+        delivery = decode_delivery(message.properties)
+    except ContractError as error:
+        why = refusal or Refusal(Reason.UNDECODABLE, shown(str(error)))
+        return _refuse(message, None, why)
+    if refusal is not None:
+        return _refuse(message, delivery, refusal)
+    if len(message.payload) > MAX_ACCEPTED_BYTES:
+        digest = hashlib.blake2b(message.payload, digest_size=16).hexdigest()
+        detail = f"{len(message.payload)} bytes, blake2b-128 {digest}"
+        return _refuse(message, delivery, Refusal(Reason.TOO_LARGE, detail))
+    if not is_supported(delivery.schema):
+        detail = shown(f"schema version {delivery.schema}")
+        return _refuse(message, delivery, Refusal(Reason.UNSUPPORTED_VERSION, detail))
+    try:
+        records = decode_message(message.payload, delivery)
+    except ContractError as error:
+        return _refuse(message, delivery, _refusal(error))
+    return [
+        _entry(message.gateway_id, delivery.epoch, number, encoded)
+        for number, encoded in zip(delivery.numbers, records, strict=True)
+    ]
+
+
+def _refuse(message: Incoming, delivery: Delivery | None, refusal: Refusal) -> list[Entry]:
+    """Return the message as entries that all wait for the same reason."""
+    kept = message.payload
+    if refusal.reason is Reason.TOO_LARGE:
+        kept = kept[:_KEPT_OF_TOO_LARGE]
+    trace_id = _trace_id(delivery.traceparent) if delivery else None
+    numbers = delivery.numbers if delivery else [None]
+    return [
+        Entry(
+            gateway_id=message.gateway_id,
+            epoch=delivery.epoch if delivery else None,
+            number=number,
+            encoded=b"" if index else kept,
+            is_first=index == 0,
+            refusal=refusal,
+            size=len(message.payload),
+            trace_id=trace_id,
+        )
+        for index, number in enumerate(numbers)
+    ]
+
+
+def shown(text: str) -> str:
+    """Return a text that came from outside so that it can be stored and read: short, printable."""
+    return "".join(c if c.isprintable() else "?" for c in text[:_MOST_DETAIL])
+
+
+def _entry(gateway_id: str, epoch: UUID, number: int, encoded: bytes) -> Entry:
+    record: Record | None = None
+    refusal: Refusal | None = None
+    try:
+        record = decode_record(encoded)
+    except ContractError as error:
+        refusal = _refusal(error)
+    return Entry(
+        gateway_id=gateway_id,
+        epoch=epoch,
+        number=number,
+        encoded=encoded,
+        digest=identity.digest(encoded),
+        record=record,
+        refusal=refusal,
+        size=len(encoded),
+        trace_id=_trace_of(record),
+    )
+
+
+def _trace_of(record: Record | None) -> str | None:
+    match record:
+        case ReadingRecord() | TimeCorrection() | VoidRecord():
+            return record.trace_id if _is_trace_id(record.trace_id) else None
+        case None:
+            return None
+
+
+def _refusal(error: ContractError) -> Refusal:
+    is_json = not isinstance(error.__cause__, msgspec.DecodeError | RecursionError) or isinstance(
+        error.__cause__, msgspec.ValidationError
+    )
+    return Refusal(Reason.SCHEMA if is_json else Reason.UNDECODABLE, shown(str(error)))
+
+
+def _trace_id(traceparent: str | None) -> str | None:
+    match (traceparent or "").split("-"):
+        case [_, trace_id, _, _] if _is_trace_id(trace_id):
+            return trace_id
+        case _:
+            return None
+
+
+def _is_trace_id(text: str) -> bool:
+    return _TRACE_ID.fullmatch(text) is not None

@@ -1,0 +1,295 @@
+"""Judge what was stored, in the transaction that stored it, and write what that means."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID, uuid4
+
+import msgspec
+
+from fhir_mappings.observations import MappedObservation
+from ingest_service.alerts import attempts, threshold
+from ingest_service.alerts.attempts import Attempt
+from ingest_service.alerts.finding import (
+    Alert,
+    Event,
+    Evidence,
+    Finding,
+    State,
+    grown,
+    is_late,
+)
+from ingest_service.alerts.limits import FAMILY_OF_CODE, Family, Level, Limits, Measure
+from ingest_service.alerts.threshold import Measured
+from ingest_service.store import alerts, limits, observations
+from ingest_service.store.alerts import AlertRow, EventRow, OpenAlertRow
+from ingest_service.store.connections import Connection
+from ingest_service.store.observations import StoredValue
+from ingest_service.store.patients import Patient
+
+logger = logging.getLogger(__name__)
+
+COULD_NOT_JUDGE: Final = "could_not_judge"
+_COULD_NOT_JUDGE_VERSION: Final = 1
+_BY: Final = "ingest"
+_UNITS: Final = {Family.BLOOD_PRESSURE: "mm[Hg]", Family.PULSE: "/min", Family.SPO2: "%"}
+_SINGLE: Final = {Family.PULSE: Measure.PULSE, Family.SPO2: Measure.SPO2}
+_MOST_RECENT: Final = 500
+_READINGS: Final = msgspec.json.Decoder(tuple[Evidence, ...])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An observation that this transaction stored, and whose it is."""
+
+    patient: Patient
+    observation: MappedObservation
+    flags: tuple[str, ...]
+    trace_id: str
+
+
+@dataclass(slots=True)
+class _Patient:
+    """What is known of one patient while their readings are judged one after the other."""
+
+    limits: dict[Measure, Limits] = field(default_factory=dict[Measure, Limits])
+    open_rows: dict[str, OpenAlertRow] = field(default_factory=dict[str, OpenAlertRow])
+    recent: list[StoredValue] = field(default_factory=list[StoredValue])
+    changed: dict[str, tuple[UUID, Finding, Stored]] = field(
+        default_factory=dict[str, tuple[UUID, Finding, Stored]]
+    )
+    raised: set[str] = field(default_factory=set[str])
+
+    def alert(self, rule: str) -> Alert | None:
+        """Return the open alert of that rule as it stands."""
+        if rule in self.changed:
+            return self.changed[rule][1].alert
+        if (row := self.open_rows.get(rule)) is None:
+            return None
+        return Alert(
+            rule=rule,
+            priority=Level(row.priority),
+            state=State(row.state),
+            readings=_READINGS.decode(row.readings),
+        )
+
+
+async def judge(
+    connection: Connection, stored: Sequence[Stored], *, now: datetime, is_blind: bool = False
+) -> int:
+    """Judge each observation by its patient's limits and write alerts; the patients are locked.
+
+    Args:
+        connection: Inside the transaction that stored the observations.
+        stored: What it stored, in any order; each patient's are judged oldest first.
+        now: When it is judged.
+        is_blind: Judging failed before as a whole: say for each that it could not be judged.
+
+    Returns:
+        How many times an alert was raised, raised again or joined.
+    """
+    if not stored:
+        return 0
+    patients = await _load(connection, stored, now)
+    events: list[EventRow] = []
+    for one in sorted(stored, key=lambda s: (s.observation.effective_at, s.observation.id)):
+        patient = patients[one.patient.id]
+        finding = _could_not(one, patient) if is_blind else _judge_one(one, patient, now)
+        if finding is not None:
+            events.append(_note(one, patient, finding))
+    if events:
+        await _write(connection, list(patients.values()), events, now)
+    return len(events)
+
+
+async def _load(
+    connection: Connection, stored: Sequence[Stored], now: datetime
+) -> Mapping[UUID, _Patient]:
+    patients = {one.patient.id: _Patient() for one in stored}
+    for row in await limits.in_force(connection, patients, now):
+        patients[row.patient_id].limits[Measure(row.measure)] = Limits(
+            red_low=row.red_low,
+            yellow_low=row.yellow_low,
+            yellow_high=row.yellow_high,
+            red_high=row.red_high,
+        )
+    for open_row in await alerts.open_of(connection, patients):
+        patients[open_row.patient_id].open_rows[open_row.rule] = open_row
+    since: dict[UUID, datetime] = {}
+    for one in stored:
+        if one.observation.is_failed or is_late(one.observation.effective_at, now):
+            start = one.observation.effective_at - attempts.WINDOW
+            since[one.patient.id] = min(start, since.get(one.patient.id, start))
+    if since:
+        recent = await observations.around(
+            connection, since, codes=list(FAMILY_OF_CODE), until=now + attempts.WINDOW,
+            most=_MOST_RECENT,
+        )  # fmt: skip
+        for value in recent:
+            patients[value.patient_id].recent.append(value)
+    return patients
+
+
+def _judge_one(one: Stored, patient: _Patient, now: datetime) -> Finding | None:
+    try:
+        return _apply_rules(one, patient, now)
+    except Exception:  # whatever goes wrong: the reading is stored, and a person must look
+        logger.exception("could not judge", extra={"trace_id": one.trace_id})
+        return _could_not(one, patient)
+
+
+def _apply_rules(one: Stored, patient: _Patient, now: datetime) -> Finding | None:
+    observation = one.observation
+    family = FAMILY_OF_CODE.get(observation.code)
+    if family is None:
+        return None
+    if observation.is_failed:
+        if family is Family.PULSE:
+            return None  # it stands beside the pressure or saturation that failed with it
+        attempt = Attempt(
+            observation_id=observation.id,
+            code=observation.code,
+            effective_at=observation.effective_at,
+            is_failed=True,
+            flags=one.flags,
+        )
+        known = [_attempt(value) for value in patient.recent]
+        return attempts.judge(attempt, known, patient.alert(attempts.RULE), now=now)
+    if not patient.limits:
+        return None
+    reading = Measured(
+        observation_id=observation.id,
+        code=observation.code,
+        family=family,
+        values=_values(family, observation),
+        unit=_UNITS[family],
+        effective_at=observation.effective_at,
+        flags=one.flags,
+    )
+    recent = [measured for value in patient.recent if (measured := _measured(value))]
+    open_alert = patient.alert(threshold.rule_of(family))
+    return threshold.judge(reading, patient.limits, open_alert, recent, now=now)
+
+
+def _could_not(one: Stored, patient: _Patient) -> Finding:
+    observation = one.observation
+    family = FAMILY_OF_CODE.get(observation.code)
+    evidence = Evidence(
+        observation_id=observation.id,
+        code=observation.code,
+        effective_at=observation.effective_at,
+        systolic=observation.systolic,
+        diastolic=observation.diastolic,
+        value=observation.value,
+        unit=_UNITS[family] if family else None,
+        level=Level.RED,
+        flags=one.flags,
+    )
+    alert = _readable(patient)
+    event, grown_alert = grown(alert, COULD_NOT_JUDGE, evidence, is_raise=True)
+    return Finding(
+        event=event,
+        rule_version=_COULD_NOT_JUDGE_VERSION,
+        alert=grown_alert,
+        reading=evidence,
+        previous=alert.readings[-1] if alert and alert.readings else None,
+    )
+
+
+def _readable(patient: _Patient) -> Alert | None:
+    """Return the open ``could_not_judge`` alert, without its readings if they are the trouble."""
+    try:
+        return patient.alert(COULD_NOT_JUDGE)
+    except ValueError:
+        row = patient.open_rows[COULD_NOT_JUDGE]
+        return Alert(rule=row.rule, priority=Level.RED, state=State.NEW, readings=())
+
+
+def _values(family: Family, source: MappedObservation | StoredValue) -> dict[Measure, Decimal]:
+    if family is Family.BLOOD_PRESSURE:
+        given = {Measure.SYSTOLIC: source.systolic, Measure.DIASTOLIC: source.diastolic}
+    else:
+        given = {_SINGLE[family]: source.value}
+    return {measure: value for measure, value in given.items() if value is not None}
+
+
+def _measured(value: StoredValue) -> Measured | None:
+    family = FAMILY_OF_CODE[value.code]
+    values = _values(family, value)
+    if not values:
+        return None
+    return Measured(
+        observation_id=value.id,
+        code=value.code,
+        family=family,
+        values=values,
+        unit=_UNITS[family],
+        effective_at=value.effective_at,
+    )
+
+
+def _attempt(value: StoredValue) -> Attempt:
+    return Attempt(
+        observation_id=value.id,
+        code=value.code,
+        effective_at=value.effective_at,
+        is_failed=value.value is None and value.systolic is None and value.diastolic is None,
+    )
+
+
+def _note(one: Stored, patient: _Patient, finding: Finding) -> EventRow:
+    rule = finding.alert.rule
+    row = patient.open_rows.get(rule)
+    known = patient.changed.get(rule)
+    alert_id = known[0] if known else row.id if row else uuid4()
+    patient.changed[rule] = (alert_id, finding, one)
+    if finding.event is not Event.JOINED:
+        patient.raised.add(rule)
+    detail: dict[str, Evidence] = {"reading": finding.reading}
+    if finding.event is Event.RERAISED and finding.previous:
+        detail["previous"] = finding.previous
+    return EventRow(
+        alert_id=alert_id,
+        event=finding.event,
+        by=_BY,
+        detail=msgspec.Raw(msgspec.json.encode(detail)),
+    )
+
+
+async def _write(
+    connection: Connection, patients: Sequence[_Patient], events: list[EventRow], now: datetime
+) -> None:
+    new: list[AlertRow] = []
+    changed: list[AlertRow] = []
+    for patient in patients:
+        for rule, (alert_id, finding, one) in patient.changed.items():
+            row = _row(alert_id, finding, one, now if rule in patient.raised else None)
+            (changed if rule in patient.open_rows else new).append(row)
+    if new:
+        await alerts.add(connection, new)
+    if changed:
+        await alerts.change(connection, changed)
+    await alerts.add_events(connection, events)
+
+
+def _row(alert_id: UUID, finding: Finding, one: Stored, raised_at: datetime | None) -> AlertRow:
+    readings = finding.alert.readings
+    return AlertRow(
+        id=alert_id,
+        care_unit_id=one.patient.care_unit_id,
+        patient_id=one.patient.id,
+        rule=finding.alert.rule,
+        rule_version=finding.rule_version,
+        priority=finding.alert.priority,
+        state=finding.alert.state,
+        raised_at=raised_at,
+        last_reading_at=max(reading.effective_at for reading in readings),
+        limits=msgspec.Raw(msgspec.json.encode(finding.limits)),
+        readings=msgspec.Raw(msgspec.json.encode(readings)),
+        trace_id=one.trace_id,
+    )

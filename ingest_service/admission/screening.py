@@ -1,0 +1,94 @@
+"""What may pass into a patient's record: known, assigned, plausible in time, possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from device_adapters.contract.messages import ReadingRecord
+from device_adapters.contract.readings import (
+    BloodPressure,
+    Kind,
+    Number,
+    PressureUnit,
+    PulseOximetry,
+    UnsupportedFrame,
+)
+from ingest_service.admission.incoming import Reason, Refusal
+from ingest_service.store.assignments import Assignments, resolve
+
+# A reading of 1970 or 2035 must not make a chunk (a home's clock may be five minutes fast).
+_OLDEST: Final = timedelta(days=3653)
+_AHEAD: Final = timedelta(minutes=5)
+
+# Physiologically possible, and no narrower: a value that is far from the patient's own history is
+# possible, and waits nowhere (A1). Source: the project's protocol notes, section 5.4.
+_SYSTOLIC: Final = (Decimal(40), Decimal(300))
+_DIASTOLIC: Final = (Decimal(20), Decimal(200))
+_PULSE: Final = (Decimal(20), Decimal(300))
+_SPO2: Final = (Decimal(50), Decimal(100))
+
+# Only to tell possible from impossible; what is stored is converted in fhir_mappings.
+_MMHG_PER_KPA: Final = Decimal("7.50062")
+
+_NO_USER: Final = 255
+
+
+def screen(record: ReadingRecord, assignments: Assignments, *, now: datetime) -> UUID | Refusal:
+    """Return whose the reading is, or why it has to wait."""
+    if refusal := implausible_time(record.effective_at, now=now):
+        return refusal
+    if record.device.id not in assignments:
+        return Refusal(Reason.UNKNOWN_DEVICE, "no such device is registered")
+    slot = user_slot(record)
+    patient_id = resolve(assignments, record.device.id, slot, record.effective_at)
+    if patient_id is None:
+        return Refusal(Reason.UNASSIGNED, f"user slot {slot}: assigned to nobody at that time")
+    if impossible := _impossible(record):
+        return Refusal(Reason.IMPOSSIBLE_VALUE, impossible)
+    return patient_id
+
+
+def implausible_time(at: datetime, *, now: datetime) -> Refusal | None:
+    """Return a refusal if the time lies outside what a reading's time can be."""
+    if now - _OLDEST <= at <= now + _AHEAD:
+        return None
+    return Refusal(Reason.TIME_IMPLAUSIBLE, f"effective at {at.isoformat()}")
+
+
+def user_slot(record: ReadingRecord) -> int | None:
+    """Return the device's user slot, if it named one; 255 means that it knows none."""
+    match record.reading:
+        case BloodPressure(user_index=index) if index != _NO_USER:
+            return index
+        case _:
+            return None
+
+
+def _impossible(record: ReadingRecord) -> str | None:
+    if record.reading.kind is not Kind.MEASUREMENT:
+        return None
+    # The first that does not hold; the text names the field and never its value.
+    return next((name for name, is_possible in _checks(record) if not is_possible), None)
+
+
+def _checks(record: ReadingRecord) -> Iterable[tuple[str, bool]]:
+    match record.reading:
+        case BloodPressure(systolic=Decimal() as systolic, diastolic=Decimal() as diastolic) as bp:
+            factor = _MMHG_PER_KPA if bp.unit is PressureUnit.KPA else Decimal(1)
+            yield "systolic pressure", _is_within(systolic * factor, _SYSTOLIC)
+            yield "diastolic pressure", _is_within(diastolic * factor, _DIASTOLIC)
+            yield "systolic not above diastolic pressure", systolic > diastolic
+            yield "pulse", _is_within(bp.pulse_per_min, _PULSE)
+        case PulseOximetry() as spot:
+            yield "SpO2", _is_within(spot.spo2, _SPO2)
+            yield "pulse", _is_within(spot.pulse_per_min, _PULSE)
+        case BloodPressure() | UnsupportedFrame():
+            return
+
+
+def _is_within(number: Number | None, bounds: tuple[Decimal, Decimal]) -> bool:
+    return not isinstance(number, Decimal) or bounds[0] <= number <= bounds[1]

@@ -1,0 +1,114 @@
+"""Records and their observations as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from msgspec import structs
+
+from device_adapters.contract.messages import ReadingRecord, TimeCorrection
+from fhir_mappings.observations import MappedObservation, Subject, map_reading
+from ingest_service.admission import screening
+from ingest_service.admission.incoming import Entry
+from ingest_service.store.identities import IdentityRow
+from ingest_service.store.observations import ObservationRow
+from ingest_service.store.patients import Patient
+from ingest_service.store.records import RecordRow
+
+
+def observations_of(
+    record: ReadingRecord, patient: Patient, *, gateway_id: str, now: datetime, version: int = 1
+) -> tuple[MappedObservation, ...]:
+    """Return the observations that follow from a record; none from an unreadable frame."""
+    return map_reading(
+        record, Subject(patient.id), gateway_id=gateway_id, issued=now, version=version
+    )
+
+
+def record_row(
+    record: ReadingRecord,
+    encoded: bytes,
+    patient: Patient,
+    entry: Entry,
+    *,
+    is_suspected_double: bool,
+) -> RecordRow:
+    """Return the row that decides whether the record is new."""
+    return RecordRow(
+        record_id=record.record_id,
+        care_unit_id=patient.care_unit_id,
+        patient_id=patient.id,
+        device_id=record.device.id,
+        gateway_id=entry.gateway_id,
+        epoch=entry.epoch,
+        number=entry.number,
+        kind=record.reading.kind,
+        is_identity_own=record.is_identity_own,
+        is_suspected_double=is_suspected_double,
+        characteristic=record.reception.characteristic,
+        raw=record.reception.raw,
+        record=encoded,
+        user_index=screening.user_slot(record),
+        effective_at=record.effective_at,
+        time_quality=record.time_quality,
+        received_at=record.reception.received_at,
+        device_clock_offset_s=record.reception.device_clock_offset_s,
+        trace_id=record.trace_id,
+    )
+
+
+def identity_rows(
+    record: ReadingRecord, observations: Iterable[MappedObservation]
+) -> list[IdentityRow]:
+    """Return the observations' identities."""
+    return [
+        IdentityRow(
+            id=observation.id,
+            record_id=record.record_id,
+            effective_at=observation.effective_at,
+            phd_identifier=observation.phd_identifier,
+        )
+        for observation in observations
+    ]
+
+
+def observation_rows(
+    record: ReadingRecord,
+    observations: Iterable[MappedObservation],
+    patient: Patient,
+    *,
+    now: datetime,
+    version: int = 1,
+) -> list[ObservationRow]:
+    """Return the observations with the columns that searches use."""
+    return [
+        ObservationRow(
+            id=observation.id,
+            record_id=record.record_id,
+            version=version,
+            care_provider_id=patient.care_provider_id,
+            care_unit_id=patient.care_unit_id,
+            patient_id=patient.id,
+            device_id=record.device.id,
+            code=observation.code,
+            status=observation.status,
+            effective_at=observation.effective_at,
+            time_quality=record.time_quality,
+            value=observation.value,
+            systolic=observation.systolic,
+            diastolic=observation.diastolic,
+            is_irregular=observation.is_irregular,
+            is_doubtful=observation.is_doubtful,
+            last_updated=now,
+            resource=observation.resource,
+        )
+        for observation in observations
+    ]
+
+
+def corrected(record: ReadingRecord, correction: TimeCorrection) -> ReadingRecord:
+    """Return the record with its better time; everything that was read stays as it was."""
+    return structs.replace(
+        record, effective_at=correction.effective_at, time_quality=correction.time_quality
+    )
