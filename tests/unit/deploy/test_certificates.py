@@ -1,0 +1,62 @@
+"""Certificates: what a local installation issues, and to whom it never does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from deploy.local.certificates import Certificates, Identity
+from deploy.local.state import State
+from device_adapters.contract.messages import ContractError
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    made = Certificates(State(root=tmp_path))
+    made.create()
+    return made
+
+
+def common_name(identity: Identity) -> object:
+    certificate = x509.load_pem_x509_certificate(identity.certificate.read_bytes())
+    return certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+
+
+def test_everybody_is_called_what_the_broker_knows_them_by(certificates: Certificates) -> None:
+    assert common_name(certificates.gateway("gateway-1")) == "gateway-1"
+    assert common_name(certificates.gateway("gateway-2")) == "gateway-2"
+    assert common_name(certificates.service("ingest")) == "service:ingest"
+
+
+def test_the_authority_signed_them(certificates: Certificates) -> None:
+    authority = x509.load_pem_x509_certificate(certificates.authority.read_bytes())
+
+    for identity in (certificates.broker, certificates.gateway("gateway-1")):
+        issued = x509.load_pem_x509_certificate(identity.certificate.read_bytes())
+        issued.verify_directly_issued_by(authority)
+
+
+def test_private_keys_are_their_owners_only(certificates: Certificates) -> None:
+    keys = list(certificates.authority.parent.rglob("*.key"))
+
+    assert len(keys) == 5
+    assert {oct(key.stat().st_mode & 0o777) for key in keys} == {"0o600"}
+
+
+def test_what_is_issued_stays(certificates: Certificates) -> None:
+    before = certificates.gateway("gateway-1").certificate.read_bytes()
+
+    certificates.create()
+
+    assert certificates.issue_gateway("gateway-1").certificate.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["service:ingest", "a/b", "+", "#", "..", "", "a\nb", "x" * 65])
+def test_no_gateway_gets_a_name_that_is_not_one_plain_topic_level(
+    certificates: Certificates, name: str
+) -> None:
+    with pytest.raises(ContractError):
+        certificates.issue_gateway(name)
