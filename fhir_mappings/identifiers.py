@@ -18,6 +18,7 @@ RESERVNUMMER: Final = "http://electronichealth.se/identifier/nationelltReservnum
 HSA_ID: Final = "urn:oid:1.2.752.29.4.19"
 
 BLUETOOTH_ADDRESS: Final = "http://hl7.org/fhir/sid/eui-48/bluetooth"
+DEVICE: Final = "urn:hemvital:sid:device"  # of one that has no Bluetooth address
 GATEWAY: Final = "urn:hemvital:sid:gateway"
 #: The device record that an Observation was made from, the same however often it is sent.
 RECORD: Final = "urn:hemvital:sid:record"
@@ -87,7 +88,7 @@ def personal_identity(text: str) -> PersonalIdentity:
 
 def has_valid_check_digit(digits: str) -> bool:
     """Tell whether the last digit is Luhn's check digit of those before it."""
-    doubled = (int(digit) * (2 - index % 2) for index, digit in enumerate(digits))
+    doubled = (int(digit) * (1 + index % 2) for index, digit in enumerate(reversed(digits)))
     return sum(number // 10 + number % 10 for number in doubled) % 10 == 0
 
 
