@@ -98,15 +98,15 @@ class Session:
             with contextlib.suppress(core.BaseBumbleError, hci.HCI_Error, TimeoutError):
                 async with asyncio.timeout(_HANG_UP_WITHIN_S):
                     await self._connection.disconnect()
-        self._server.remove_listener(
-            self._server.EVENT_CHARACTERISTIC_SUBSCRIPTION, self._on_subscription
-        )
 
     def _on_subscription(self, *_: object) -> None:
         self._subscribed.set()
 
     def _on_disconnection(self, _reason: int) -> None:
         self._ended = True
+        self._server.remove_listener(
+            self._server.EVENT_CHARACTERISTIC_SUBSCRIPTION, self._on_subscription
+        )
         self._subscribed.set()
         # Bumble lets a pending indication wait its 30 seconds out.
         pending: asyncio.Future[None] | None

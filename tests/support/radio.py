@@ -1,0 +1,248 @@
+"""A radio world for a test: a private bus, the air, org.bluez and devices, each a process.
+
+Nothing in it needs hardware or root; what is needed from the machine is ``dbus-daemon``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Final
+
+READY_WITHIN_S: Final = 15.0
+STOP_WITHIN_S: Final = 5.0
+
+_BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:path={path}</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="false"/>
+    <allow receive_sender="*"/>
+    <allow own="org.bluez"/>
+  </policy>
+</busconfig>
+"""
+
+
+class Part:
+    """One process of the world: its lines come one by one, its log is a file."""
+
+    def __init__(self, command: Sequence[str], log: Path, *, ready: str) -> None:
+        self.log = log
+        self._is_ended = False
+        self._lines: queue.Queue[str] = queue.Queue()
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+        assert self._process.stdout is not None
+        self._reader = threading.Thread(
+            target=self._read, args=(self._process.stdout,), daemon=True
+        )
+        self._reader.start()
+        self.wait_line(ready)
+
+    def wait_line(self, part: str, *, within_s: float = READY_WITHIN_S) -> str:
+        """Return the next line with this in it; the lines before it are thrown away."""
+        deadline = time.monotonic() + within_s
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                text = f"no {part!r} within {within_s} s; log:\n{self.log.read_text()}"
+                raise AssertionError(text) from None
+            if part in line:
+                return line
+
+    def write_line(self, line: str) -> None:
+        """Write a line to the process's standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def kill(self) -> None:
+        """End the process as a power cut would."""
+        self._process.kill()
+        self._close()
+
+    def stop(self) -> int:
+        """Ask the process to end; return its exit status, and fail if it does not end in time."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise AssertionError(f"did not end on SIGTERM; log: {self.log}") from None
+        finally:
+            self._close()
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the process has not ended."""
+        return self._process.poll() is None
+
+    @property
+    def has_crashed(self) -> bool:
+        """Tell whether the process has ended and nobody here ended it."""
+        return not self.is_running and not self._is_ended
+
+    def _close(self) -> None:
+        self._is_ended = True
+        self._process.wait(STOP_WITHIN_S)
+        self._reader.join(STOP_WITHIN_S)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            self._lines.put(line.rstrip("\n"))
+
+
+class VirtualDevice(Part):
+    """A cuff or an oximeter; measures when told to."""
+
+    def __init__(self, command: Sequence[str], directory: Path, address: str) -> None:
+        self.address = address
+        stem = address.replace(":", "")
+        self.ledger_file = directory / f"{stem}.ledger"
+        self.memory_file = directory / f"{stem}.memory"
+        files = ["--ledger", str(self.ledger_file), "--memory", str(self.memory_file)]
+        super().__init__(
+            [*command, "--address", address, *files, "--script", "-"],
+            directory / f"{stem}.log",
+            ready="ready",
+        )
+
+    def measure(self, **step: Any) -> None:
+        """Hand the device a step of its script, for example ``systolic=192``, or a fault."""
+        self.write_line(json.dumps(step))
+
+    def ledger(self, event: str) -> list[bytes]:
+        """Return the records of one kind of event, in order: measured, given, dropped."""
+        if not self.ledger_file.exists():
+            return []
+        lines = self.ledger_file.read_text(encoding="utf-8").splitlines()
+        entries = [json.loads(line) for line in lines]
+        return [bytes.fromhex(each["raw"]) for each in entries if each["event"] == event]
+
+
+class RadioWorld:
+    """All of it; whatever was started is ended with it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.air = f"unix:{directory / 'air'}"
+        self.bus_address = f"unix:path={directory / 'bus'}"
+        self._parts: list[Part] = []
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the environment that leads a gateway onto this radio, and nothing else."""
+        return {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.bus_address}
+
+    def start_bus(self) -> Part:
+        """Start the private bus."""
+        config = self.directory / "bus.conf"
+        config.write_text(_BUS.format(path=self.directory / "bus"), encoding="utf-8")
+        daemon = shutil.which("dbus-daemon")
+        assert daemon, "dbus-daemon is not installed"
+        command = [daemon, f"--config-file={config}", "--nofork", "--nopidfile", "--print-address"]
+        return self._start(command, "bus", ready="unix:")
+
+    def start_radio(self, *arguments: str) -> Part:
+        """Start the air."""
+        return self._start(self._virtual("radio", *arguments), "radio", ready="radio ready")
+
+    def start_bluez(self, *arguments: str) -> Part:
+        """Start org.bluez, once the air is there."""
+        command = self._virtual("bluez", "--bus", self.bus_address, *arguments)
+        return self._start(command, "bluez", ready="bluez ready")
+
+    def cuff(self, address: str, *arguments: str) -> VirtualDevice:
+        """Start a cuff that has measured nothing yet."""
+        return self._device("cuff", address, arguments)
+
+    def oximeter(self, address: str, *arguments: str) -> VirtualDevice:
+        """Start an oximeter that has measured nothing yet."""
+        return self._device("oximeter", address, arguments)
+
+    def end(self) -> None:
+        """End everything, the newest first; fail if something had ended that nobody killed."""
+        crashed = [part.log for part in self._parts if part.has_crashed]
+        for part in reversed(self._parts):
+            if part.is_running:
+                part.stop()
+            else:
+                part.kill()
+        text = "\n".join(log.read_text() for log in crashed)
+        assert not crashed, f"ended by themselves: {crashed}\n{text}"
+
+    def _device(self, kind: str, address: str, arguments: Sequence[str]) -> VirtualDevice:
+        device = VirtualDevice(self._virtual(kind, *arguments), self.directory, address)
+        self._parts.append(device)
+        return device
+
+    def _start(self, command: Sequence[str], name: str, *, ready: str) -> Part:
+        part = Part(command, self.directory / f"{name}.log", ready=ready)
+        self._parts.append(part)
+        return part
+
+    def _virtual(self, part: str, *arguments: str) -> list[str]:
+        program = Path(sys.executable).with_name("hemvital-virtual")
+        return [str(program), "--log-level", "INFO", part, "--air", self.air, *arguments]
+
+
+@contextmanager
+def radio_world(*, radio: Sequence[str] = (), bluez: Sequence[str] = ()) -> Generator[RadioWorld]:
+    """Start bus, air and org.bluez; end them, and every device started since, afterwards.
+
+    Args:
+        radio: Further arguments of ``hemvital-virtual radio``.
+        bluez: Further arguments of ``hemvital-virtual bluez``.
+    """
+    # Not pytest's directory: the path of a Unix socket holds 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="hemvital-") as directory:
+        world = RadioWorld(Path(directory))
+        try:
+            world.start_bus()
+            world.start_radio(*radio)
+            world.start_bluez(*bluez)
+            yield world
+        finally:
+            world.end()
+
+
+@contextmanager
+def on_bus(world: RadioWorld) -> Generator[None]:
+    """Lead this process's own bleak onto the world."""
+    before = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS")
+    os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = world.bus_address
+    try:
+        yield
+    finally:
+        del os.environ["DBUS_SYSTEM_BUS_ADDRESS"]
+        if before is not None:
+            os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = before
+
+
+def wait_until(condition: Callable[[], bool], *, within_s: float, what: str) -> None:
+    """Wait for something another process does, or fail saying what did not happen."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        time.sleep(0.02)
