@@ -169,7 +169,7 @@ class Device(
     """A measuring device or a gateway."""
 
     id: UUID
-    meta: Meta
+    meta: Meta | None = None
     identifier: tuple[Identifier, ...]
     manufacturer: str | None = None
     serial_number: str | None = None

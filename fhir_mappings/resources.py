@@ -125,10 +125,7 @@ def measuring_device(
     return text(
         Device(
             id=device_resource_id(device.id),
-            meta=Meta(
-                last_updated=last_updated.isoformat() if last_updated else None,
-                profile=(PHD_STRUCTURE + "PhdDevice",) if is_phd else None,
-            ),
+            meta=_meta("PhdDevice" if is_phd else None, last_updated),
             identifier=(identifier,),
             manufacturer=device.manufacturer,
             serial_number=device.serial,
@@ -157,10 +154,7 @@ def gateway_device(
     return text(
         Device(
             id=gateway_resource_id(gateway_id),
-            meta=Meta(
-                last_updated=last_updated.isoformat() if last_updated else None,
-                profile=(PHD_STRUCTURE + "PhgDevice",) if software else None,
-            ),
+            meta=_meta("PhgDevice" if software else None, last_updated),
             identifier=(Identifier(system=GATEWAY, value=gateway_id),),
             type=codes.PERSONAL_HEALTH_GATEWAY,
             specialization=(
@@ -170,4 +164,13 @@ def gateway_device(
             ),
             version=(Version(codes.SOFTWARE_VERSION, software),) if software else (),
         )
+    )
+
+
+def _meta(profile: str | None, last_updated: datetime | None) -> Meta | None:
+    if not profile and not last_updated:
+        return None  # FHIR has no empty objects
+    return Meta(
+        last_updated=last_updated.isoformat() if last_updated else None,
+        profile=(PHD_STRUCTURE + profile,) if profile else None,
     )
