@@ -6,7 +6,6 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -17,6 +16,7 @@ from deploy.local.platform import Plan, Platform
 from deploy.local.processes import ServerError
 from deploy.local.programs import ProgramError
 from deploy.local.progress import Progress
+from deploy.local.scripts import write_script
 from deploy.local.state import CHECKOUT, State
 
 _ROOT: Final = CHECKOUT / ".local" / "demo"
@@ -82,16 +82,10 @@ def main() -> int:
 def _plan(root: Path) -> Plan:
     every = ("--every", "300")
     return scenario.plan(
-        ("--script", str(_script(root / "cuff-1.jsonl", _CUFF_1)), *every),
-        ("--script", str(_script(root / "cuff-2.jsonl", _CUFF_2)), *every),
-        ("--script", str(_script(root / "oximeter-2.jsonl", _OXIMETER_2)), *every),
+        ("--script", str(write_script(root / "cuff-1.jsonl", _CUFF_1)), *every),
+        ("--script", str(write_script(root / "cuff-2.jsonl", _CUFF_2)), *every),
+        ("--script", str(write_script(root / "oximeter-2.jsonl", _OXIMETER_2)), *every),
     )
-
-
-def _script(file: Path, steps: Sequence[Mapping[str, object]]) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(json.dumps(step) + "\n" for step in steps))
-    return file
 
 
 def _guide(platform: Platform, state: State) -> str:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from deploy.local.certificates import INGEST
 from deploy.local.home import Home, HomeFiles
 from deploy.local.mosquitto import HOST
 from deploy.local.programs import Program, ProgramError, Running
-from deploy.local.services import BROKER, DATABASE, Services, Step
+from deploy.local.services import BROKER, DATABASE, Services, Show
 from deploy.local.state import State
 
 _COMMAND_S: Final = 120.0
@@ -96,11 +96,15 @@ class Platform:
             state=self._state.root / "homes" / gateway_id, sockets=self._sockets / gateway_id
         )
 
+    def log(self, name: str) -> Path:
+        """Return a program's log file."""
+        return self._running[name].log
+
     def monitoring(self, name: str) -> str:
         """Return where a program serves /metrics, /healthz and /readyz."""
         return f"http://127.0.0.1:{self._port(f'{name}-monitoring')}"
 
-    def start(self, show: Callable[[str, Callable[[], None]], None]) -> None:
+    def start(self, show: Show) -> None:
         """Start all of it.
 
         Args:
@@ -110,11 +114,7 @@ class Platform:
             ProgramError: If a part is not ready in time; the text names its log.
             DebianError, ServerError: If the services cannot be had.
         """
-
-        def show_step(_number: int, step: Step) -> None:
-            show(step.title, step.run)
-
-        self.services.start(show_step)
+        self.services.start(show)
         show("database schema", self._migrate)
         show("patients, devices and limits", self._register)
         show("ingest, jobs, API and sign-in", lambda: self._start_all(self._server_programs()))
