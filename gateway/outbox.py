@@ -272,10 +272,7 @@ class Outbox:
         row = connection.execute("SELECT id FROM incarnation").fetchone()
         is_other = row is not None and row[0] != str(incarnation)
         if is_other:
-            connection.execute(
-                "UPDATE outbox SET delivered_us = NULL, due_ns = 0, attempts = 0"
-                " WHERE delivered_us IS NOT NULL"
-            )
+            connection.execute("UPDATE outbox SET delivered_us = NULL, due_ns = 0, attempts = 0")
         connection.execute("DELETE FROM incarnation")
         connection.execute(
             "INSERT INTO incarnation (id, last_receipt_us) VALUES (?, ?)",

@@ -116,4 +116,4 @@ def _refuse_unknown(found: Iterable[str], known: Iterable[str], where: str) -> N
 def _path(kind: type, value: object) -> object:
     if kind is Path and isinstance(value, str) and value:
         return Path(value).expanduser()
-    raise msgspec.ValidationError(f"expected a path, got {value!r}")
+    raise ValueError("expected a path")  # msgspec adds where

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import Annotated, Final
 
-from dbus_fast.annotations import DBusObjectPath, DBusStr, DBusUInt16, DBusUInt32
+from dbus_fast.annotations import DBusObjectPath, DBusSignature, DBusStr, DBusUInt16, DBusUInt32
 from dbus_fast.errors import DBusError
 from dbus_fast.service import ServiceInterface, dbus_method
 
@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 PATH: Final = "/hemvital/agent"
 CAPABILITY: Final = "NoInputNoOutput"
 _REJECTED: Final = "org.bluez.Error.Rejected"
+
+# dbus-fast reads a method's signature off its annotations, and a postponed None is none to it.
+Nothing = Annotated[None, DBusSignature("")]
 
 
 class PairingWindow:
@@ -55,26 +58,26 @@ class Agent(ServiceInterface):
         self._window = window
 
     @dbus_method(name="Release")
-    def release(self) -> None:
+    def release(self) -> Nothing:
         """BlueZ lets the agent go; the next registration comes with its next start."""
 
     @dbus_method(name="Cancel")
-    def cancel(self) -> None:
+    def cancel(self) -> Nothing:
         """BlueZ gave up the request; none is pending here."""
 
     @dbus_method(name="RequestAuthorization")
-    def request_authorization(self, device: DBusObjectPath) -> None:
+    def request_authorization(self, device: DBusObjectPath) -> Nothing:
         """Let a device pair by Just Works, or refuse."""
         self._admit(device)
 
     @dbus_method(name="RequestConfirmation")
-    def request_confirmation(self, device: DBusObjectPath, passkey: DBusUInt32) -> None:
+    def request_confirmation(self, device: DBusObjectPath, passkey: DBusUInt32) -> Nothing:
         """As Just Works: nobody stands at the gateway to compare numbers."""
         del passkey
         self._admit(device)
 
     @dbus_method(name="AuthorizeService")
-    def authorize_service(self, device: DBusObjectPath, uuid: DBusStr) -> None:
+    def authorize_service(self, device: DBusObjectPath, uuid: DBusStr) -> Nothing:
         """Let a bonded device use a service, or refuse."""
         del uuid
         self._admit(device)
@@ -92,11 +95,11 @@ class Agent(ServiceInterface):
     @dbus_method(name="DisplayPasskey")
     def display_passkey(
         self, device: DBusObjectPath, passkey: DBusUInt32, entered: DBusUInt16
-    ) -> None:
+    ) -> Nothing:
         """Do nothing: there is no display, and a log is no place for a key."""
 
     @dbus_method(name="DisplayPinCode")
-    def display_pin_code(self, device: DBusObjectPath, code: DBusStr) -> None:
+    def display_pin_code(self, device: DBusObjectPath, code: DBusStr) -> Nothing:
         """Do nothing: there is no display, and a log is no place for a key."""
 
     def _admit(self, device: str) -> None:

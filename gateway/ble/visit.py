@@ -99,7 +99,13 @@ class Visitor:
             sqlite3.Error: If a record could not be kept: without a disk there is no gateway.
         """
         extra = {"device": sighting.address, "adapter": sighting.adapter}
-        visit = _Visit(sighting, self._adapters[sighting.adapter], self._journal, self._metrics)
+        visit = _Visit(
+            sighting,
+            self._adapters[sighting.adapter],
+            self._journal,
+            self._metrics,
+            self._on_journalled,
+        )
         try:
             async with asyncio.timeout(_VISIT_S):
                 await self._hold(visit)
@@ -129,8 +135,7 @@ class Visitor:
                     await asyncio.wait([learning], timeout=_LEARN_S)
                 learning.cancel()
         finally:
-            self._journal.settle(visit.number, visit.device, visit.clock)
-            self._on_journalled()
+            visit.settle()
             with suppress(*RADIO_ERRORS):
                 async with asyncio.timeout(_DISCONNECT_S):
                     await client.disconnect()
@@ -140,17 +145,24 @@ class _Visit:
     """What is known of one visit while it lasts."""
 
     def __init__(
-        self, sighting: Sighting, adapter: DeviceAdapter, journal: Journal, metrics: Metrics
+        self,
+        sighting: Sighting,
+        adapter: DeviceAdapter,
+        journal: Journal,
+        metrics: Metrics,
+        on_journalled: Callable[[], None],
     ) -> None:
         self._sighting = sighting
         self._adapter = adapter
         self._journal = journal
         self._metrics = metrics
+        self._on_journalled = on_journalled
         # None: the device hung up, or its records cannot be kept.
         self._heard: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
-        self.number = 0
-        self.device = Device(id=sighting.address, name=sighting.name)
-        self.clock: DeviceClock | None = None
+        self._number = 0
+        self._is_settled = False
+        self._clock: DeviceClock | None = None
+        self._device = Device(id=sighting.address, name=sighting.name)
         self.records = 0
         self.given: set[bytes] = set()
         self.problem: str | None = None
@@ -169,7 +181,7 @@ class _Visit:
             # Attempts that failed have said "disconnected" too.
             while not self._heard.empty():
                 self._heard.get_nowait()
-        self.number = self._journal.connected(self._sighting.adapter, self.device)
+        self._number = self._journal.connected(self._sighting.adapter, self._device)
         return client
 
     async def talk(self, client: BleakClient) -> None:
@@ -190,12 +202,20 @@ class _Visit:
         shown = await _read(client, DATE_TIME)
         with suppress(DecodeError):
             if shown and (wall := wall_clock(decode_date_time(shown))):
-                self.clock = DeviceClock(shown=wall, read=clock.read())
+                self._clock = DeviceClock(shown=wall, read=clock.read())
         values: dict[str, bytes] = {}
         for characteristic in DESCRIPTION:
             if value := await _read(client, characteristic):
                 values[characteristic] = value
-                self.device = describe(self._sighting.address, self._sighting.name, values)
+                self._device = describe(self._sighting.address, self._sighting.name, values)
+        self.settle()
+
+    def settle(self) -> None:
+        """Say that nothing more will be learnt of the device: its records can be decoded."""
+        if not self._is_settled:
+            self._journal.settle(self._number, self._device, self._clock)
+            self._is_settled = True
+            self._on_journalled()
 
     async def _next(self, session: Session) -> Sequence[Command]:
         try:
@@ -241,7 +261,7 @@ class _Visit:
 
     def _keep(self, characteristic: str, value: bytes) -> None:
         try:
-            trace_id = self._journal.append(self.number, characteristic, value)
+            trace_id = self._journal.append(self._number, characteristic, value)
         except sqlite3.Error as error:
             # Hang up at once, so that the device keeps what it has not given yet.
             self.failure = error
@@ -254,6 +274,8 @@ class _Visit:
             "record journalled",
             extra={"trace_id": trace_id, "device": self._sighting.address},
         )
+        if self._is_settled:
+            self._on_journalled()
 
 
 async def _read(client: BleakClient, characteristic: str) -> bytes | None:

@@ -1,0 +1,79 @@
+"""The gateway's file: what a damaged or newer one does to the start."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from gateway.database import FILE_NAME, DatabaseError, checkpoint, from_us, open_database, to_us
+from tests.unit.gateway.fakes import START
+
+
+def test_a_damaged_file_is_set_aside_and_a_new_one_made(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"not a database at all, but long enough to be one" * 100)
+
+    database = open_database(tmp_path, START)
+    tables = database.connection.execute("SELECT count(*) FROM journal").fetchone()
+    database.close()
+
+    assert tables == (0,)
+    assert (tmp_path / f"{FILE_NAME}.damaged-20261123T071030").exists()
+    assert [record.levelno for record in caplog.records] == [logging.CRITICAL]
+
+
+def test_a_page_of_zeros_in_the_middle_is_damage(tmp_path: Path) -> None:
+    database = open_database(tmp_path, START)
+    database.close()
+    file = tmp_path / FILE_NAME
+    raw = bytearray(file.read_bytes())
+    raw[4096:8192] = bytes(4096)
+    file.write_bytes(raw)
+
+    open_database(tmp_path, START).close()
+
+    assert (tmp_path / f"{FILE_NAME}.damaged-20261123T071030").exists()
+
+
+def test_a_file_of_a_later_release_is_left_alone(tmp_path: Path) -> None:
+    database = open_database(tmp_path, START)
+    database.connection.execute("PRAGMA user_version = 99")
+    database.close()
+
+    with pytest.raises(DatabaseError, match="later release"):
+        open_database(tmp_path, START)
+    assert [path.name for path in tmp_path.glob("*damaged*")] == []
+
+
+def test_an_error_takes_the_whole_transaction_back(tmp_path: Path) -> None:
+    database = open_database(tmp_path, START)
+
+    def fail_after_writing() -> None:
+        with database.transaction() as connection:
+            connection.execute("INSERT INTO device (id) VALUES ('x')")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_after_writing()
+
+    assert database.connection.execute("SELECT count(*) FROM device").fetchone() == (0,)
+    database.close()
+
+
+def test_a_checkpoint_beside_the_open_file_moves_the_log_into_it(tmp_path: Path) -> None:
+    database = open_database(tmp_path, START)
+    before = (tmp_path / FILE_NAME).stat().st_size
+
+    checkpoint(tmp_path)
+
+    assert (tmp_path / FILE_NAME).stat().st_size > before
+    database.close()
+
+
+def test_times_survive_to_the_microsecond() -> None:
+    time = START.replace(microsecond=123_457)
+
+    assert from_us(to_us(time)) == time
