@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,12 @@ class Certificate:
     authority: Path
     certificate: Path
     key: Path
+
+    def context(self) -> ssl.SSLContext:
+        """Return how to connect with it."""
+        context = ssl.create_default_context(cafile=self.authority)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +143,7 @@ class Publisher:
 
     def __init__(self, gateway_id: str, certificate: Certificate, host: str, port: int) -> None:
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=gateway_id, protocol=MQTTv5)
-        self._client.tls_set(
-            str(certificate.authority), str(certificate.certificate), str(certificate.key)
-        )
+        self._client.tls_set_context(certificate.context())  # pyright: ignore[reportUnknownMemberType] paho leaves it untyped
         self._client.max_queued_messages_set(_UNACKNOWLEDGED)
         self._connected = threading.Event()
         self._room = threading.Semaphore(_UNACKNOWLEDGED)
