@@ -32,10 +32,11 @@ class Session:
         self._on_end = on_end
         self._subscribed = asyncio.Event()
         self._ended = False
-        self._server.on(self._server.EVENT_CHARACTERISTIC_SUBSCRIPTION, self._on_subscription)
-        connection.on(connection.EVENT_DISCONNECTION, self._on_disconnection)
         if device.connections.get(connection.handle) is not connection:
             self._ended = True  # it was over before anybody looked
+            return
+        self._server.on(self._server.EVENT_CHARACTERISTIC_SUBSCRIPTION, self._on_subscription)
+        connection.on(connection.EVENT_DISCONNECTION, self._on_disconnection)
 
     @property
     def is_over(self) -> bool:

@@ -81,7 +81,16 @@ class Part:
 
     def stop(self) -> int:
         """Ask the process to end; return its exit status, and fail if it does not end in time."""
-        self._process.send_signal(signal.SIGTERM)
+        self.ask_to_stop()
+        return self.wait_stopped()
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM, unless the process has ended already."""
+        if self.is_running:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait_stopped(self) -> int:
+        """Wait for the end after `ask_to_stop`; return the exit status."""
         try:
             return self._process.wait(STOP_WITHIN_S)
         except subprocess.TimeoutExpired:
@@ -166,7 +175,8 @@ class RadioWorld:
 
     def start_radio(self, *arguments: str) -> Part:
         """Start the air."""
-        return self._start(self._virtual("radio", *arguments), "radio", ready="radio ready")
+        self.radio = self._start(self._virtual("radio", *arguments), "radio", ready="radio ready")
+        return self.radio
 
     def start_bluez(self, *arguments: str) -> Part:
         """Start org.bluez, once the air is there."""
@@ -182,13 +192,12 @@ class RadioWorld:
         return self._device("oximeter", address, arguments)
 
     def end(self) -> None:
-        """End everything, the newest first; fail if something had ended that nobody killed."""
+        """End everything; fail if something had ended that nobody ended, or does not end now."""
         crashed = [part.log for part in self._parts if part.has_crashed]
         for part in reversed(self._parts):
-            if part.is_running:
-                part.stop()
-            else:
-                part.kill()
+            part.ask_to_stop()
+        for part in reversed(self._parts):
+            part.wait_stopped()
         text = "\n".join(log.read_text() for log in crashed)
         assert not crashed, f"ended by themselves: {crashed}\n{text}"
 
