@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from fhir_mappings.resources import DeviceKind, PatientDetails
 from ingest_service.store.callers import Caller
 
 _PATIENT = """
@@ -20,36 +21,21 @@ SELECT id, identifier_system, identifier_value, family, given, birth_date, gende
 """
 
 _DEVICE = """
-SELECT id, resource_id, kind, manufacturer, model, serial, firmware, last_updated
+SELECT id, kind, manufacturer, model, serial, firmware, last_updated
   FROM device
  WHERE resource_id = %(id)s
    AND care_unit_id = ANY(%(units)s)
 """
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatientEntry:
-    """A patient as the resource tells of one."""
-
-    id: UUID
-    identifier_system: str
-    identifier_value: str
-    family: str
-    given: str
-    birth_date: date | None
-    gender: str | None
-    is_protected: bool
-    version: int
-    last_updated: datetime
+_GATEWAYS = "SELECT id FROM gateway WHERE care_unit_id = ANY(%(units)s)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceEntry:
-    """A device; ``id`` is its Bluetooth identity address, ``resource_id`` its FHIR id."""
+    """A cuff or oximeter; ``id`` is its Bluetooth identity address."""
 
     id: str
-    resource_id: UUID
-    kind: str
+    kind: DeviceKind
     manufacturer: str | None
     model: str | None
     serial: str | None
@@ -59,9 +45,9 @@ class DeviceEntry:
 
 async def patient(
     connection: AsyncConnection, caller: Caller, patient_id: UUID
-) -> PatientEntry | None:
+) -> PatientDetails | None:
     """Return a patient of the caller's units."""
-    async with connection.cursor(row_factory=class_row(PatientEntry)) as cursor:
+    async with connection.cursor(row_factory=class_row(PatientDetails)) as cursor:
         await cursor.execute(_PATIENT, {"id": patient_id, "units": list(caller.care_unit_ids)})
         return await cursor.fetchone()
 
@@ -73,3 +59,9 @@ async def device(
     async with connection.cursor(row_factory=class_row(DeviceEntry)) as cursor:
         await cursor.execute(_DEVICE, {"id": resource_id, "units": list(caller.care_unit_ids)})
         return await cursor.fetchone()
+
+
+async def gateways(connection: AsyncConnection, caller: Caller) -> list[str]:
+    """Return the ids of the gateways of the caller's units."""
+    cursor = await connection.execute(_GATEWAYS, {"units": list(caller.care_unit_ids)})
+    return [str(row[0]) for row in await cursor.fetchall()]

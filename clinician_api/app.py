@@ -1,0 +1,40 @@
+"""The application, wired: routes, errors, static files and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from clinician_api import failures
+from clinician_api.edge import Edge
+from clinician_api.observability import Metrics
+from clinician_api.pages.templates import STATIC
+from clinician_api.parts import Parts
+from clinician_api.routes import directory, observations, pages, signin
+
+
+def create_app(parts: Parts, metrics: Metrics) -> ASGIApp:
+    """Return the application; it holds no state but ``parts``, which the caller opens."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        async with parts.pool, asyncio.TaskGroup() as tasks:
+            dsn = parts.settings.database.get_secret_value()
+            hearing = tasks.create_task(parts.hub.run(dsn), name="hear changes")
+            yield
+            hearing.cancel()
+
+    app = FastAPI(
+        title="Hemvital", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None
+    )
+    app.state.parts = parts
+    for module in (observations, directory, pages, signin):
+        app.include_router(module.router)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    failures.add_handlers(app)
+    return Edge(app, metrics=metrics, is_https=parts.settings.public_url.startswith("https:"))

@@ -1,0 +1,1 @@
+"""FHIR R4 as this server speaks it: search parameters, Bundles, capability statement."""

@@ -1,0 +1,75 @@
+"""Codings that a search may name an observation by, beside the code it is stored under."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from clinician_api.errors import BadRequestError
+from fhir_mappings import codes as mapped
+
+BLOOD_PRESSURE: Final = mapped.BLOOD_PRESSURE.code
+PULSE: Final = mapped.CUFF_PULSE.code
+SPO2: Final = mapped.SPO2.code
+
+_STORED: Final = (mapped.BLOOD_PRESSURE, mapped.CUFF_PULSE, mapped.OXIMETER_PULSE, mapped.SPO2)
+
+
+class _Coding(msgspec.Struct, frozen=True):
+    system: str
+    code: str
+
+
+class _Concept(msgspec.Struct, frozen=True):
+    coding: tuple[_Coding, ...]
+
+
+def _codings() -> dict[str, frozenset[_Coding]]:
+    """Return for each stored code the codings that every resource stored under it carries.
+
+    Read from what is written into the resources. A pulse's MDC code depends on the device that
+    counted it, so a pulse goes by LOINC or SNOMED CT.
+    """
+    found = dict[str, frozenset[_Coding]]()
+    for measure in _STORED:
+        codings = frozenset(msgspec.json.decode(measure.concept, type=_Concept).coding)
+        found[measure.code] = found.get(measure.code, codings) & codings
+    return found
+
+
+_OF_CODE: Final = _codings()
+# Every stored observation is a vital sign from a personal health device.
+_CATEGORIES: Final = tuple(
+    coding
+    for concept in msgspec.json.decode(mapped.CATEGORIES, type=tuple[_Concept, ...])
+    for coding in concept.coding
+)
+
+
+def codes(token: str) -> tuple[str, ...]:
+    """Return the stored codes that a token (``code``, ``system|code``, ``|code``) matches."""
+    return tuple(
+        code for code, codings in _OF_CODE.items() if any(_is(token, each) for each in codings)
+    )
+
+
+def is_category(token: str) -> bool:
+    """Tell whether a token matches the category of what is stored: all of it, or nothing."""
+    return any(_is(token, each) for each in _CATEGORIES)
+
+
+def _is(token: str, coding: _Coding) -> bool:
+    """Match a token; ``|code`` asks for a coding without a system, and all of ours have one.
+
+    Source:
+        FHIR R4, Search, 3.1.1.4.10 token; codes compare case-insensitively there.
+    """
+    system, bar, code = token.rpartition("|")
+    if not code and not system:
+        raise BadRequestError("an empty token matches nothing that could be meant")
+    if bar and not system:
+        return False
+    if system and system != coding.system:
+        return False
+    return not code or code.lower() == coding.code.lower()

@@ -1,0 +1,1 @@
+"""Pages: from rows to words, pictures and HTML; nothing here touches the database."""

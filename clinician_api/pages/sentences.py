@@ -1,0 +1,208 @@
+"""Why a patient is on the list, in one sentence, from the facts that the alert keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final
+
+from babel.numbers import get_decimal_symbol
+
+from clinician_api.pages.catalogue import Catalogue
+from clinician_api.pages.facts import Side, bound, crossed
+from ingest_service.alerts.finding import Evidence
+from ingest_service.alerts.limits import Level, Limits, Measure
+
+_SHOWN: Final = 2  # readings that the sentence names one by one
+_HOURS_FROM: Final = 120  # minutes; below, they are counted as such
+_DAYS_FROM: Final = 2880
+_PERCENT: Final = {"limit.spo2": "\N{NO-BREAK SPACE}%"}
+_MEASURES: Final[Mapping[str, tuple[Measure, ...]]] = {
+    "limit.blood_pressure": (Measure.SYSTOLIC, Measure.DIASTOLIC),
+    "limit.pulse": (Measure.PULSE,),
+    "limit.spo2": (Measure.SPO2,),
+}
+
+
+def reason(
+    catalogue: Catalogue, rule: str, limits: Mapping[Measure, Limits], used: Sequence[Evidence]
+) -> str:
+    """Return the sentence for one alert.
+
+    Args:
+        catalogue: The reader's language.
+        rule: Name of the rule that raised it.
+        limits: Limits in force when it was judged, by measure.
+        used: Readings that it rests on, oldest first.
+    """
+    _ = catalogue.gettext
+    if rule == "failed_attempts":
+        return catalogue.ngettext(
+            "%(count)d failed attempt to measure and none that succeeded: call the patient.",
+            "%(count)d failed attempts to measure and none that succeeded: call the patient.",
+            len(used),
+        ) % {"count": len(used)}
+    if rule == "could_not_judge":
+        return _("A reading could not be judged automatically: judge it yourself.")
+    valued = [each for each in used if numbers(each)]
+    if rule not in _MEASURES or not valued:
+        return _("Alert by the rule %(rule)s; its readings cannot be shown.") % {"rule": rule}
+    span = valued[-1].effective_at - valued[0].effective_at
+    facts = {
+        "values": _values(catalogue, valued),
+        "limit": _limits_phrase(catalogue, rule, limits, valued),
+        "apart": _apart(catalogue, span),
+        "span": _span(catalogue, span),
+        "count": len(valued),
+    }
+    if len(valued) == 1:
+        return _measured(catalogue, rule) % facts
+    if len(valued) == _SHOWN:
+        return _measured_twice(catalogue, rule) % facts
+    facts["values"] = value(catalogue, valued[-1])
+    return _measured_often(catalogue, rule) % facts
+
+
+def numbers(used: Evidence) -> tuple[Decimal, ...]:
+    """Return a reading's numbers: systolic and diastolic, or the one value, or none."""
+    if used.systolic is not None and used.diastolic is not None:
+        return used.systolic, used.diastolic
+    return () if used.value is None else (used.value,)
+
+
+def number(catalogue: Catalogue, value: Decimal) -> str:
+    """Return a number with the digits that it has and the language's decimal sign."""
+    return f"{value:f}".replace(".", get_decimal_symbol(catalogue.locale))
+
+
+def value(catalogue: Catalogue, used: Evidence) -> str:
+    """Return a reading's numbers without a unit: ``192/118``, ``86``."""
+    return "/".join(number(catalogue, each) for each in numbers(used))
+
+
+def limit(
+    catalogue: Catalogue, rule: str, limits: Mapping[Measure, Limits], used: Evidence
+) -> str:
+    """Return the limit that a reading lies beyond: ``180/110``, ``systolic 180``, ``88``.
+
+    The side and level of the worse of its numbers decide for both; empty if it is beyond none.
+    """
+    measures = _MEASURES.get(rule, ())
+    found = _crossed(measures, limits, used)
+    return "" if found is None else bounds(catalogue, measures, limits, *found)
+
+
+def bounds(
+    catalogue: Catalogue,
+    measures: Sequence[Measure],
+    limits: Mapping[Measure, Limits],
+    side: Side,
+    level: Level,
+) -> str:
+    """Return the limits of one side and level of measures that are read together."""
+    found = [
+        (measure, value)
+        for measure in measures
+        if measure in limits and (value := bound(limits[measure], side, level)) is not None
+    ]
+    if len(found) == len(measures):
+        return "/".join(number(catalogue, each) for _, each in found)
+    _ = catalogue.gettext
+    names = {Measure.SYSTOLIC: _("systolic"), Measure.DIASTOLIC: _("diastolic")}
+    return ", ".join(f"{names[measure]} {number(catalogue, each)}" for measure, each in found)
+
+
+def _crossed(
+    measures: Sequence[Measure], limits: Mapping[Measure, Limits], used: Evidence
+) -> tuple[Side, Level] | None:
+    found = [
+        beyond
+        for measure, value in zip(measures, numbers(used), strict=False)
+        if measure in limits and (beyond := crossed(limits[measure], value)) is not None
+    ]
+    return max(found, key=lambda each: each[1].rank, default=None)
+
+
+def _limits_phrase(
+    catalogue: Catalogue, rule: str, limits: Mapping[Measure, Limits], valued: Sequence[Evidence]
+) -> str:
+    """Return ``above the patient's limit 180/110`` for the newest reading that lies beyond one."""
+    _ = catalogue.gettext
+    for used in reversed(valued):
+        beyond = _crossed(_MEASURES[rule], limits, used)
+        if beyond is None:
+            continue
+        shown = {"limit": limit(catalogue, rule, limits, used) + _PERCENT.get(rule, "")}
+        if beyond[0] == "high":
+            return _("above the patient's limit %(limit)s") % shown
+        return _("below the patient's limit %(limit)s") % shown
+    return _("beyond the patient's limits")
+
+
+def _measured(catalogue: Catalogue, rule: str) -> str:
+    _ = catalogue.gettext
+    return {
+        "limit.blood_pressure": _("Blood pressure %(values)s mmHg, %(limit)s."),
+        "limit.pulse": _("Pulse %(values)s per minute, %(limit)s."),
+        "limit.spo2": _("Oxygen saturation %(values)s %%, %(limit)s."),
+    }[rule]
+
+
+def _measured_twice(catalogue: Catalogue, rule: str) -> str:
+    _ = catalogue.gettext
+    return {
+        "limit.blood_pressure": _("Blood pressure %(values)s mmHg %(apart)s, %(limit)s."),
+        "limit.pulse": _("Pulse %(values)s per minute %(apart)s, %(limit)s."),
+        "limit.spo2": _("Oxygen saturation %(values)s %% %(apart)s, %(limit)s."),
+    }[rule]
+
+
+def _measured_often(catalogue: Catalogue, rule: str) -> str:
+    _ = catalogue.gettext
+    return {
+        "limit.blood_pressure": _(
+            "Blood pressure %(values)s mmHg, the last of %(count)d readings within %(span)s,"
+            " %(limit)s."
+        ),
+        "limit.pulse": _(
+            "Pulse %(values)s per minute, the last of %(count)d readings within %(span)s,"
+            " %(limit)s."
+        ),
+        "limit.spo2": _(
+            "Oxygen saturation %(values)s %%, the last of %(count)d readings within %(span)s,"
+            " %(limit)s."
+        ),
+    }[rule]
+
+
+def _values(catalogue: Catalogue, valued: Sequence[Evidence]) -> str:
+    named = [value(catalogue, used) for used in valued[-_SHOWN:]]
+    return catalogue.gettext(" and ").join(named)
+
+
+def _apart(catalogue: Catalogue, span: timedelta) -> str:
+    count, unit = _rounded(span)
+    return {
+        "minute": catalogue.ngettext("%(n)d minute apart", "%(n)d minutes apart", count),
+        "hour": catalogue.ngettext("%(n)d hour apart", "%(n)d hours apart", count),
+        "day": catalogue.ngettext("%(n)d day apart", "%(n)d days apart", count),
+    }[unit] % {"n": count}
+
+
+def _span(catalogue: Catalogue, span: timedelta) -> str:
+    count, unit = _rounded(span)
+    return {
+        "minute": catalogue.ngettext("%(n)d minute", "%(n)d minutes", count),
+        "hour": catalogue.ngettext("%(n)d hour", "%(n)d hours", count),
+        "day": catalogue.ngettext("%(n)d day", "%(n)d days", count),
+    }[unit] % {"n": count}
+
+
+def _rounded(span: timedelta) -> tuple[int, str]:
+    minutes = max(1, round(span.total_seconds() / 60))
+    if minutes < _HOURS_FROM:
+        return minutes, "minute"
+    if minutes < _DAYS_FROM:
+        return round(minutes / 60), "hour"
+    return round(minutes / 1440), "day"

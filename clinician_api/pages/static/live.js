@@ -1,0 +1,143 @@
+// Keeps the worklist current: one event stream for each browser, shared by its tabs. The stream
+// carries a version number and signs of life; what is shown is fetched anew each time.
+'use strict';
+(() => {
+  const STALE_MS = 10000; // two signs of life missed: the page says so within twelve seconds
+  const AGAIN_MS = 60000;
+  const RETRY_MS = 2000;
+  const TIMEOUT_MS = 8000;
+
+  const rows = document.getElementById('rows');
+  const badge = document.getElementById('badge');
+  const fresh = document.getElementById('fresh');
+  const announce = document.getElementById('announce');
+  const tabs = new BroadcastChannel('hemvital-worklist');
+
+  let lastSign = Date.now();
+  let lastFetch = Date.now();
+  let lastActive = 0;
+  let waiting = null; // a newer list, held back while somebody points at the old one
+  let isFetching = false;
+  let isWanted = false;
+  let isOut = false;
+
+  function say(state, text) {
+    if (badge.dataset.state !== state) {
+      badge.dataset.state = state;
+      badge.setAttribute('role', state === 'live' ? 'status' : 'alert');
+      badge.lastElementChild.textContent = text;
+    }
+  }
+
+  function signOfLife() {
+    lastSign = Date.now();
+    if (!isOut) say('live', badge.dataset.live);
+  }
+
+  function alertKeys(root) {
+    return Array.from(root.querySelectorAll('tr[data-key]'), (row) =>
+      `${row.dataset.key} ${row.dataset.priority}`);
+  }
+
+  function isHeld() {
+    return rows.matches(':hover') || rows.contains(document.activeElement);
+  }
+
+  function show(next) {
+    const before = new Set(alertKeys(rows));
+    const added = alertKeys(next).filter((key) => !before.has(key));
+    rows.replaceChildren(...next.childNodes);
+    waiting = null;
+    fresh.hidden = true;
+    if (added.some((key) => key.endsWith(' red'))) announce.textContent = announce.dataset.red;
+    else if (added.length > 0) announce.textContent = announce.dataset.alerts;
+  }
+
+  function offer(next) {
+    const before = alertKeys(rows);
+    const after = alertKeys(next);
+    if (!isHeld() || before.join() === after.join() && !rows.contains(document.activeElement)) {
+      show(next);
+      return;
+    }
+    const added = after.filter((key) => !before.includes(key)).length;
+    const words = added > 1 ? fresh.dataset.new : added === 1 ? fresh.dataset.one : fresh.dataset.changed;
+    waiting = next;
+    fresh.textContent = words.replace('{n}', String(added));
+    fresh.hidden = false;
+  }
+
+  async function refresh() {
+    if (isOut) return;
+    if (isFetching) {
+      isWanted = true;
+      return;
+    }
+    isFetching = true;
+    isWanted = false;
+    const isActive = lastActive > lastFetch;
+    lastFetch = Date.now();
+    try {
+      const answer = await fetch('/worklist/rows', {
+        headers: {'X-Active': isActive ? '1' : '0'},
+        cache: 'no-store',
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+      if (answer.status === 401) {
+        isOut = true;
+        rows.replaceChildren(); // nobody is signed in: what was shown is not for whoever looks
+        say('out', badge.dataset.out);
+        location.assign('/worklist');
+        return;
+      }
+      if (answer.ok) {
+        const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+        offer(page.body);
+      }
+    } catch {
+      // The badge tells, once signs of life stay away; the next sign or minute tries again.
+    } finally {
+      isFetching = false;
+      if (isWanted) refresh();
+    }
+  }
+
+  function heard(what) {
+    signOfLife();
+    if (what === 'worklist') refresh();
+  }
+
+  function listen() {
+    return new Promise(() => { // never resolves: this tab keeps the lock until it closes
+      const open = () => {
+        const stream = new EventSource('/worklist/events');
+        const pass = (what) => {
+          heard(what);
+          tabs.postMessage(what);
+        };
+        stream.addEventListener('worklist', () => pass('worklist'));
+        stream.addEventListener('beat', () => pass('beat'));
+        stream.onerror = () => {
+          if (stream.readyState === EventSource.CLOSED) setTimeout(open, RETRY_MS);
+        };
+      };
+      open();
+    });
+  }
+
+  tabs.onmessage = (event) => heard(event.data);
+  navigator.locks.request('hemvital-worklist', listen);
+
+  for (const kind of ['pointermove', 'pointerdown', 'keydown', 'scroll', 'touchstart']) {
+    document.addEventListener(kind, () => { lastActive = Date.now(); }, {passive: true});
+  }
+  fresh.addEventListener('click', () => { if (waiting) show(waiting); });
+  const release = () => { if (waiting && !isHeld()) show(waiting); };
+  rows.addEventListener('pointerleave', release);
+  rows.addEventListener('focusout', () => setTimeout(release));
+  document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
+  setInterval(() => {
+    if (!isOut && Date.now() - lastSign > STALE_MS) say('stale', badge.dataset.stale);
+    if (Date.now() - lastFetch > AGAIN_MS) refresh();
+  }, 1000);
+})();

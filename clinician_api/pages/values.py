@@ -1,0 +1,144 @@
+"""Measured values as a list shows them: number, unit, limit, age, and what casts doubt on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from clinician_api.fhir import codings
+from clinician_api.pages import sentences
+from clinician_api.pages.catalogue import Catalogue
+from clinician_api.pages.times import Reader
+from ingest_service.alerts.limits import Level, Limits, Measure
+from ingest_service.store.worklist import Measured
+
+# From here on the time between measuring and arriving is worth a word.
+LATE: Final = timedelta(minutes=15)
+MEASURES: Final[Mapping[str, tuple[Measure, ...]]] = {
+    codings.BLOOD_PRESSURE: (Measure.SYSTOLIC, Measure.DIASTOLIC),
+    codings.PULSE: (Measure.PULSE,),
+    codings.SPO2: (Measure.SPO2,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One measured value in words."""
+
+    text: str
+    unit: str
+    limit: str
+    level: str
+    since: str
+    moment: str
+    doubts: tuple[str, ...]
+
+
+def shown(row: Measured, limits: Mapping[Measure, Limits], reader: Reader) -> Value:
+    """Return a row as the list shows it, against the limits in force now."""
+    values = numbers(row)
+    catalogue = reader.catalogue
+    _ = catalogue.gettext
+    doubts: list[str] = []
+    if row.is_irregular:
+        doubts.append(flag(catalogue, "irregular_pulse"))
+    if row.is_doubtful:
+        doubts.append(_("uncertain reading"))
+    if late := lateness(row.effective_at, row.last_updated, reader):
+        doubts.append(late)
+    levels = [
+        level
+        for measure, value in zip(MEASURES[row.code], values, strict=False)
+        if measure in limits and (level := limits[measure].level(value))
+    ]
+    worst = max(levels, key=lambda level: level.rank, default=None)
+    return Value(
+        text="/".join(sentences.number(catalogue, value) for value in values),
+        unit=unit(catalogue, row.code),
+        limit=range_of(catalogue, row.code, limits),
+        level="" if worst is None else worst.value,
+        since=reader.since(row.effective_at),
+        moment=reader.moment(row.effective_at),
+        doubts=tuple(doubts),
+    )
+
+
+def numbers(row: Measured) -> tuple[Decimal, ...]:
+    """Return systolic and diastolic, or the one value."""
+    if row.systolic is not None and row.diastolic is not None:
+        return row.systolic, row.diastolic
+    return () if row.value is None else (row.value,)
+
+
+def unit(catalogue: Catalogue, code: str) -> str:
+    """Return the unit that values of that code are shown in."""
+    return {
+        codings.BLOOD_PRESSURE: catalogue.gettext("mmHg"),
+        codings.PULSE: catalogue.gettext("per minute"),
+        codings.SPO2: "%",
+    }.get(code, "")
+
+
+def name(catalogue: Catalogue, code: str) -> str:
+    """Return what is measured."""
+    _ = catalogue.gettext
+    return {
+        codings.BLOOD_PRESSURE: _("Blood pressure"),
+        codings.PULSE: _("Pulse"),
+        codings.SPO2: _("Oxygen saturation"),
+    }.get(code, code)
+
+
+def range_of(catalogue: Catalogue, code: str, limits: Mapping[Measure, Limits]) -> str:
+    """Return the innermost limits that hold: ``limits 100/60 to 150/90``, or that none does."""
+    _ = catalogue.gettext
+    measures = MEASURES.get(code, ())
+    low = sentences.bounds(catalogue, measures, limits, "low", Level.YELLOW)
+    high = sentences.bounds(catalogue, measures, limits, "high", Level.YELLOW)
+    if low and high:
+        return _("limits %(low)s to %(high)s") % {"low": low, "high": high}
+    if high:
+        return _("limit above %(limit)s") % {"limit": high}
+    if low:
+        return _("limit below %(limit)s") % {"limit": low}
+    return _("no limit")
+
+
+def lateness(measured_at: datetime, came_at: datetime, reader: Reader) -> str:
+    """Return that a value came late, and how long after it was measured; empty if it did not."""
+    if came_at - measured_at < LATE:
+        return ""
+    return reader.catalogue.gettext("came %(length)s after it was measured") % {
+        "length": reader.length(came_at - measured_at)
+    }
+
+
+def flags(catalogue: Catalogue, names: Sequence[str]) -> list[str]:
+    """Return flags of evidence in words; lateness has words of its own."""
+    return [flag(catalogue, each) for each in names if each != "late"]
+
+
+def flag(catalogue: Catalogue, name: str) -> str:
+    """Return a flag in words; one that is not known keeps its name: nothing is left out."""
+    _ = catalogue.gettext
+    return {
+        "body_movement": _("movement"),
+        "cuff_too_loose": _("cuff too loose"),
+        "irregular_pulse": _("irregular pulse"),
+        "pulse_over_range": _("pulse above the device's range"),
+        "pulse_under_range": _("pulse below the device's range"),
+        "improper_position": _("wrong position"),
+        "low_perfusion": _("low perfusion"),
+        "poor_signal": _("poor signal"),
+        "inadequate_signal": _("inadequate signal"),
+        "erratic_signal": _("erratic signal"),
+        "questionable": _("uncertain reading"),
+        "questionable_pulse": _("uncertain pulse"),
+        "early_estimate": _("early estimate"),
+        "doubtful": _("uncertain reading"),
+        "suspected_double": _("possibly read twice"),
+        "other_person": _("may be another person"),
+    }.get(name, name.replace("_", " "))

@@ -1,0 +1,268 @@
+"""The worklist in words: rows of the page, in the order a nurse deals with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from markupsafe import Markup
+
+from clinician_api.pages import facts, sentences, sparkline, values
+from clinician_api.pages.people import Person, person
+from clinician_api.pages.sparkline import Point
+from clinician_api.pages.times import Reader
+from clinician_api.pages.values import Value
+from clinician_api.services.worklist import CODE_OF_RULE, CODES, TREND, Worklist
+from ingest_service.alerts.limits import Limits
+from ingest_service.store.worklist import ListedPatient, OpenAlert
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One open alert of a patient."""
+
+    priority: str
+    is_new: bool
+    title: str
+    sentence: str
+    waited: str
+    value: str
+    unit: str
+    limit: str
+    late: str
+    doubts: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRow:
+    """One patient with open alerts; the first alert decides where the row stands."""
+
+    key: str
+    person: Person
+    alerts: Sequence[Alert]
+    chart: Markup
+    last: Value | None
+    attempts: str
+
+    @property
+    def priority(self) -> str:
+        """The first alert's priority."""
+        return self.alerts[0].priority
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientRow:
+    """One patient without open alerts, with the latest value of each kind."""
+
+    person: Person
+    values: Sequence[tuple[str, Value | None]]
+    attempts: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TechnicalRow:
+    """Records that no codec could read, of one patient's device."""
+
+    person: Person
+    text: str
+    since: str
+    moment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """How many patients or alerts of one kind, how many not yet seen, and the oldest's wait."""
+
+    count: int
+    unseen: int
+    oldest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The worklist's moving part."""
+
+    day: str
+    clock: str
+    patients: int
+    red: Tile
+    yellow: Tile
+    quarantined: int
+    quarantine_oldest: str
+    alert_rows: Sequence[AlertRow]
+    monitored: Sequence[PatientRow]
+    unmonitored: Sequence[PatientRow]
+    technical: Sequence[TechnicalRow]
+    is_cut: bool
+
+
+def page(worklist: Worklist, reader: Reader) -> Page:
+    """Return the worklist as words for one reader."""
+    of_patient = dict[UUID, list[OpenAlert]]()
+    for alert in worklist.alerts:
+        of_patient.setdefault(alert.patient_id, []).append(alert)
+    known = {patient.id: patient for patient in worklist.patients}
+    others = [patient for patient in worklist.patients if patient.id not in of_patient]
+    oldest = worklist.quarantine.oldest_at
+    return Page(
+        day=reader.day(),
+        clock=reader.clock(),
+        patients=worklist.unit.patients,
+        red=_tile(worklist.alerts, "red", reader),
+        yellow=_tile(worklist.alerts, "yellow", reader),
+        quarantined=worklist.quarantine.readings,
+        quarantine_oldest=_waited(oldest, reader),
+        alert_rows=[
+            _alert_row(worklist, known[patient_id], alerts, reader)
+            for patient_id, alerts in of_patient.items()
+            if patient_id in known
+        ],
+        monitored=[
+            _patient_row(worklist, each, reader) for each in others if each.id in worklist.limits
+        ],
+        unmonitored=[
+            _patient_row(worklist, each, reader)
+            for each in others
+            if each.id not in worklist.limits
+        ],
+        technical=_technical(worklist, known, reader),
+        is_cut=worklist.is_cut,
+    )
+
+
+def _tile(alerts: Sequence[OpenAlert], priority: str, reader: Reader) -> Tile:
+    these = [alert for alert in alerts if alert.priority == priority]
+    return Tile(
+        count=len(these),
+        unseen=sum(alert.state == "new" for alert in these),
+        oldest=_waited(min((alert.raised_at for alert in these), default=None), reader),
+    )
+
+
+def _waited(since: datetime | None, reader: Reader) -> str:
+    return "" if since is None else reader.length(reader.now - since)
+
+
+def _alert_row(
+    worklist: Worklist, patient: ListedPatient, alerts: Sequence[OpenAlert], reader: Reader
+) -> AlertRow:
+    latest = worklist.latest.get(patient.id, {})
+    limits = worklist.limits.get(patient.id, {})
+    newest = max(latest.values(), key=lambda row: row.effective_at, default=None)
+    return AlertRow(
+        key=str(patient.id),
+        person=person(patient, reader),
+        alerts=[_alert(alert, reader) for alert in alerts],
+        chart=_chart(worklist, patient.id, reader),
+        last=None if newest is None else values.shown(newest, limits, reader),
+        attempts=_attempts(worklist, patient.id, reader),
+    )
+
+
+def _alert(alert: OpenAlert, reader: Reader) -> Alert:
+    catalogue = reader.catalogue
+    limits, used = facts.limits(alert.limits), facts.readings(alert.readings)
+    code = CODE_OF_RULE.get(alert.rule, "")
+    last = used[-1] if used else None
+    doubts = list(
+        dict.fromkeys(each for reading in used for each in values.flags(catalogue, reading.flags))
+    )
+    late = ""
+    if last is not None and alert.raised_at - last.effective_at >= values.LATE:
+        late = catalogue.gettext("measured %(length)s ago, came %(later)s later") % {
+            "length": reader.length(reader.now - last.effective_at),
+            "later": reader.length(alert.raised_at - last.effective_at),
+        }
+    limit = "" if last is None else sentences.limit(catalogue, alert.rule, limits, last)
+    return Alert(
+        priority=alert.priority,
+        is_new=alert.state == "new",
+        title=values.name(catalogue, code) if code else "",
+        sentence=sentences.reason(catalogue, alert.rule, limits, used),
+        waited=reader.length(reader.now - alert.raised_at),
+        value="" if last is None else sentences.value(catalogue, last),
+        unit=values.unit(catalogue, code),
+        limit=catalogue.gettext("limit %(limit)s") % {"limit": limit} if limit else "",
+        late=late,
+        doubts=doubts,
+    )
+
+
+def _chart(worklist: Worklist, patient_id: UUID, reader: Reader) -> Markup:
+    rows = worklist.trends.get(patient_id, ())
+    if not rows:
+        return Markup("")
+    catalogue, code = reader.catalogue, rows[0].code
+    measure = values.MEASURES[code][0]
+    points = [Point(row.effective_at, values.numbers(row)[0]) for row in rows]
+    lowest, highest = min(p.value for p in points), max(p.value for p in points)
+    label = catalogue.gettext(
+        "%(name)s, 14 days: %(count)d readings, lowest %(low)s, highest %(high)s, last %(last)s"
+    ) % {
+        "name": values.name(catalogue, code),
+        "count": len(points),
+        "low": sentences.number(catalogue, lowest),
+        "high": sentences.number(catalogue, highest),
+        "last": sentences.number(catalogue, points[-1].value),
+    }
+    return sparkline.draw(
+        points,
+        worklist.limits.get(patient_id, {}).get(measure, Limits()),
+        start=reader.now - TREND,
+        end=reader.now,
+        label=label,
+    )
+
+
+def _patient_row(worklist: Worklist, patient: ListedPatient, reader: Reader) -> PatientRow:
+    latest, limits = worklist.latest.get(patient.id, {}), worklist.limits.get(patient.id, {})
+    return PatientRow(
+        person=person(patient, reader),
+        values=[
+            (
+                values.name(reader.catalogue, code),
+                values.shown(latest[code], limits, reader) if code in latest else None,
+            )
+            for code in CODES
+        ],
+        attempts=_attempts(worklist, patient.id, reader),
+    )
+
+
+def _attempts(worklist: Worklist, patient_id: UUID, reader: Reader) -> str:
+    count = sum(
+        each.times
+        for each in worklist.valueless
+        if each.patient_id == patient_id and each.kind == "failed_attempt"
+    )
+    if not count:
+        return ""
+    return reader.catalogue.ngettext(
+        "%(count)d failed attempt in 7 days", "%(count)d failed attempts in 7 days", count
+    ) % {"count": count}
+
+
+def _technical(
+    worklist: Worklist, known: dict[UUID, ListedPatient], reader: Reader
+) -> list[TechnicalRow]:
+    catalogue = reader.catalogue
+    rows: list[TechnicalRow] = []
+    for each in worklist.valueless:
+        if each.kind == "failed_attempt":
+            continue
+        text = catalogue.ngettext(
+            "%(count)d reading from the device could not be read in 7 days",
+            "%(count)d readings from the device could not be read in 7 days",
+            each.times,
+        ) % {"count": each.times}
+        rows.append(
+            TechnicalRow(
+                person=person(known[each.patient_id], reader),
+                text=text,
+                since=reader.since(each.latest_at),
+                moment=reader.moment(each.latest_at),
+            )
+        )
+    return rows

@@ -1,0 +1,82 @@
+"""What routes work with: made once by the composition root, reached through the request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, cast
+
+from fastapi import Depends, Header, Request
+
+from clinician_api.errors import ForbiddenError, UnauthenticatedError
+from clinician_api.fhir.cursor import Cursors
+from clinician_api.pages.catalogue import Catalogue
+from clinician_api.pages.templates import Templates
+from clinician_api.services.live import Hub
+from clinician_api.services.sessions import Duration
+from clinician_api.settings import Settings
+from clinician_api.signin import SignIn
+from clinician_api.tokens import Bearer, TokenVerifier
+from ingest_service.store.connections import Pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The wired application, without global state."""
+
+    settings: Settings
+    pool: Pool
+    clock: Callable[[], datetime]
+    verifier: TokenVerifier
+    cursors: Cursors
+    sign_in: SignIn
+    hub: Hub
+    catalogues: Mapping[str, Catalogue]
+    templates: Templates
+    started_at: datetime
+
+    @property
+    def fhir_url(self) -> str:
+        """Base of the FHIR server's addresses."""
+        return f"{self.settings.public_url}/fhir"
+
+    @property
+    def duration(self) -> Duration:
+        """How long sessions live."""
+        return Duration(
+            idle=timedelta(minutes=self.settings.session_idle_minutes),
+            most=timedelta(hours=self.settings.session_hours),
+        )
+
+
+def parts(request: Request) -> Parts:
+    """Return the parts of the application that serves the request."""
+    return cast("Parts", request.app.state.parts)  # put there by create_app, and only there
+
+
+def bearer(
+    parts: Annotated[Parts, Depends(parts)], authorization: Annotated[str | None, Header()] = None
+) -> Bearer:
+    """Return what the request's token says, or raise `UnauthenticatedError`."""
+    scheme, _, token = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise UnauthenticatedError("a bearer token is needed")
+    return parts.verifier.verify(token.strip())
+
+
+def same_origin(request: Request, parts: Annotated[Parts, Depends(parts)]) -> None:
+    """Refuse a form that another site sent: cookies travel with those too, sometimes.
+
+    Every browser in use tells the site (Sec-Fetch-Site) or the origin of a POST.
+    """
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    is_same = site == "same-origin" if site is not None else origin == parts.settings.public_url
+    if not is_same or (origin is not None and origin != parts.settings.public_url):
+        raise ForbiddenError("this form was not sent from this site's own page")
+
+
+PartsOf = Annotated[Parts, Depends(parts)]
+BearerOf = Annotated[Bearer, Depends(bearer)]
+SameOrigin = Depends(same_origin)

@@ -1,0 +1,1 @@
+"""Routes: each parses, authorises and calls one service."""
