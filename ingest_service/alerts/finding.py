@@ -111,12 +111,19 @@ def grown(
     if alert is None:
         raised = Alert(rule=rule, priority=level, state=State.NEW, readings=(evidence,))
         return Event.RAISED, raised
-    others = [r for r in alert.readings if r.observation_id != evidence.observation_id]
+    known = [reading.observation_id for reading in alert.readings]
+    readings = list(alert.readings)
+    if evidence.observation_id in known:
+        place = known.index(evidence.observation_id)
+        was_raise = readings[place].is_raise
+        readings[place] = msgspec.structs.replace(evidence, is_raise=is_raise or was_raise)
+    else:
+        readings.append(evidence)
     joined = Alert(
         rule=rule,
         priority=max(level, alert.priority, key=lambda one: one.rank),
         state=State.NEW if is_raise else alert.state,
-        readings=_bounded([*others, evidence]),
+        readings=_bounded(readings),
     )
     return (Event.RERAISED if is_raise else Event.JOINED), joined
 

@@ -1,0 +1,1 @@
+"""What time demands and no message triggers: a process of its own."""

@@ -1,0 +1,71 @@
+"""The jobs' process: procrastinate keeps the schedule, retries and locks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from procrastinate import App, PsycopgConnector
+
+from ingest_service.jobs.downlink import Downlink
+from ingest_service.jobs.holes import ask_for_missing
+from ingest_service.observability import Health
+from ingest_service.store import connections
+from ingest_service.store.connections import Pool
+
+_EVERY_MINUTE: Final = "* * * * *"
+_QUEUE: Final = "ingest"
+_WATCH_S: Final = 5.0
+
+
+def app_of(
+    dsn: str,
+    pool: Pool,
+    downlink: Downlink,
+    *,
+    clock: Callable[[], datetime],
+    hole_age_s: int,
+) -> App:
+    """Return the jobs with what they need, not yet open."""
+    app = App(connector=PsycopgConnector(conninfo=connections.bounded(dsn, "hemvital-jobs")))
+
+    @app.periodic(cron=_EVERY_MINUTE)
+    @app.task(queue=_QUEUE, name="ask_for_missing", queueing_lock="ask_for_missing")
+    async def ask(timestamp: int) -> None:  # noqa: ARG001 procrastinate gives it
+        # A tick that was missed needs no catching up: the next one finds the same holes.
+        await ask_for_missing(pool, downlink, now=clock(), age_s=hole_age_s)
+
+    return app
+
+
+async def serve(
+    app: App, pool: Pool, health: Health, stop: asyncio.Event, *, drain_s: float
+) -> None:
+    """Run jobs until ``stop`` is set; running ones get ``drain_s`` seconds to finish.
+
+    Raises:
+        ExceptionGroup: If the worker fails; the supervisor starts the process anew.
+    """
+    async with app.open_async(), asyncio.TaskGroup() as tasks:
+        working = tasks.create_task(
+            app.run_worker_async(
+                queues=[_QUEUE],
+                install_signal_handlers=False,
+                delete_jobs="successful",
+                shutdown_graceful_timeout=drain_s,
+            ),
+            name="jobs",
+        )
+        watching = tasks.create_task(_watch(pool, health), name="watch")
+        await stop.wait()  # no deadline: that is a service's life
+        watching.cancel()
+        working.cancel()
+
+
+async def _watch(pool: Pool, health: Health) -> None:
+    """Keep the answers of /readyz fresh."""
+    while True:
+        health.database = await connections.ping(pool)
+        await asyncio.sleep(_WATCH_S)

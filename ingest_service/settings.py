@@ -1,0 +1,93 @@
+"""Settings: environment variables, each of them known; a misspelt one stops the start."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX: Final = "HEMVITAL_INGEST_"
+
+
+class SettingsError(ValueError):
+    """A setting is missing, unknown or wrong; the text is one sentence that names it."""
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class OwnerSettings(_Settings):
+    """For commands that change the schema or what is registered."""
+
+    owner_database: str
+
+
+class ReaderSettings(_Settings):
+    """For commands that only look."""
+
+    database: str
+
+
+class _BrokerSettings(_Settings):
+    broker_host: str = "localhost"
+    broker_port: Annotated[int, Field(ge=1, le=65535)] = 8883
+    broker_authority: Path
+    broker_certificate: Path
+    broker_key: Path
+    http_host: str = "127.0.0.1"
+
+
+class WorkerSettings(_BrokerSettings):
+    """For one ingest worker."""
+
+    database: str
+    client_id: Annotated[str, Field(min_length=1, max_length=64)] = "ingest-1"
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 9464
+    receive_maximum: Annotated[int, Field(ge=1, le=65535)] = 512
+    batch_messages: Annotated[int, Field(ge=1, le=4096)] = 256
+    session_expiry_s: Annotated[int, Field(ge=0, le=86_400)] = 60
+    drain_s: Annotated[float, Field(ge=0, le=600)] = 10.0
+
+
+class JobsSettings(_BrokerSettings):
+    """For the process that does what time demands."""
+
+    jobs_database: str
+    jobs_client_id: Annotated[str, Field(min_length=1, max_length=64)] = "ingest-jobs"
+    jobs_http_port: Annotated[int, Field(ge=0, le=65535)] = 9465
+    hole_age_s: Annotated[int, Field(ge=1, le=86_400)] = 60
+
+
+_ALL: Final = (OwnerSettings, ReaderSettings, WorkerSettings, JobsSettings)
+_T = TypeVar("_T", bound=_Settings)
+
+
+def load(kind: type[_T], environment: Mapping[str, str]) -> _T:
+    """Return a command's settings.
+
+    Every command knows every variable of the service, so that one environment serves them all.
+
+    Raises:
+        SettingsError: In one sentence.
+    """
+    known = {f"{PREFIX}{name}".upper() for each in _ALL for name in each.model_fields}
+    for name in environment:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            nearest = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else "."
+            raise SettingsError(f"Unknown setting {name}{hint}")
+    try:
+        return kind()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = f"{PREFIX}{first['loc'][0]}".upper()
+        if first["type"] == "missing":
+            raise SettingsError(f"The setting {name} is missing.") from error
+        raise SettingsError(f"The setting {name} is wrong: {first['msg']}.") from error

@@ -1,0 +1,1 @@
+"""From the broker to admission and back: receipts, then acknowledgements."""
