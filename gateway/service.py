@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Protocol
@@ -24,6 +25,8 @@ _MEASURE_S: Final = 5.0
 _CHECKPOINT_S: Final = 20.0
 _PRUNE_S: Final = 3600.0
 _CLOCK_S: Final = 5.0
+_PAUSE_S: Final = 0.02
+_MOST_PAUSES: Final = 10
 _SHUTDOWN_S: Final = 15.0  # a visit's own farewell, at most
 
 
@@ -117,17 +120,25 @@ class Decoding:
             self._journalled.clear()
             self.decode_all()
             await self._correct_all()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(_CLOCK_S):
                     await self._journalled.wait()
-            except TimeoutError:
-                continue
+                    await self._pause()
 
     def decode_all(self) -> None:
         """Decode everything that can be decoded now."""
         while count := self._decoder.decode():
             self._metrics.decoded.inc(count)
             self._forwarding.wake()
+
+    async def _pause(self) -> None:
+        # Decoding flushes the disk. While a device gives record after record, the next one's
+        # journal entry would have to wait for that; so it is done in the pauses.
+        for _ in range(_MOST_PAUSES):
+            self._journalled.clear()
+            await asyncio.sleep(_PAUSE_S)
+            if not self._journalled.is_set():
+                return
 
     async def _correct_all(self) -> None:
         truth = self._clock.read()
