@@ -27,7 +27,10 @@ def keep(file: Path) -> int:
 
 def recorded(file: Path) -> int:
     """Return the recorded port, or raise `FileNotFoundError` if the server never started."""
-    return int(file.read_text())
+    try:
+        return int(file.read_text())
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{file}: never started; make services-up does") from error
 
 
 def _choose() -> int:

@@ -145,8 +145,11 @@ class PostgreSQL:
 
 
 def _run(argv: list[str], *, deadline_s: float, script: str = "") -> None:
-    done = subprocess.run(  # noqa: S603 - our own command line
-        argv, input=script, text=True, capture_output=True, timeout=deadline_s, check=False
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - our own command line
+            argv, input=script, text=True, capture_output=True, timeout=deadline_s, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ServerError(f"postgresql: no end after {deadline_s:.0f} s") from error
     if done.returncode:
         raise ServerError(f"postgresql: {done.stderr.strip() or done.stdout.strip()}")

@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-_INFO_FD: Final = 3
+from deploy.local.sandbox import INFO_FD
+
 _MAX_LOG_BYTES: Final = 16 * 1024 * 1024
 _TAIL_BYTES: Final = 2000
 # After SIGKILL the kernel takes a moment to free a server's memory; more than this is a fault.
@@ -164,7 +165,7 @@ def _spawn(argv: Sequence[str], log: Path) -> tuple[int, Mapping[str, Any]]:
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600),
                     (os.POSIX_SPAWN_DUP2, 1, 2),
-                    (os.POSIX_SPAWN_DUP2, writer, _INFO_FD),
+                    (os.POSIX_SPAWN_DUP2, writer, INFO_FD),
                 ],
                 setsid=True,
                 setsigdef=_DEFAULT_SIGNALS,

@@ -81,16 +81,8 @@ class Part:
 
     def stop(self) -> int:
         """Ask the process to end; return its exit status, and fail if it does not end in time."""
-        self.ask_to_stop()
-        return self.wait_stopped()
-
-    def ask_to_stop(self) -> None:
-        """Send SIGTERM, unless the process has ended already."""
         if self.is_running:
             self._process.send_signal(signal.SIGTERM)
-
-    def wait_stopped(self) -> int:
-        """Wait for the end after `ask_to_stop`; return the exit status."""
         try:
             return self._process.wait(STOP_WITHIN_S)
         except subprocess.TimeoutExpired:
@@ -195,9 +187,10 @@ class RadioWorld:
         """End everything; fail if something had ended that nobody ended, or does not end now."""
         crashed = [part.log for part in self._parts if part.has_crashed]
         for part in reversed(self._parts):
-            part.ask_to_stop()
-        for part in reversed(self._parts):
-            part.wait_stopped()
+            if isinstance(part, VirtualDevice):
+                part.kill()  # as whoever takes the battery out does
+            else:
+                part.stop()
         text = "\n".join(log.read_text() for log in crashed)
         assert not crashed, f"ended by themselves: {crashed}\n{text}"
 

@@ -1,0 +1,150 @@
+"""The real ``hemvital-api run`` process, and a stand-in identity provider for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import httpx
+import oidc_provider_mock
+
+from clinician_api import keys, tokens
+
+COMMAND: Final = (sys.executable, "-m", "clinician_api")
+_START_S: Final = 20.0
+_STOP_S: Final = 15.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Api:
+    """A running server; ``url`` is what browsers and EHR systems see."""
+
+    url: str
+    monitoring_url: str
+    environment: Mapping[str, str]
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def token(
+        self,
+        client_id: str,
+        *,
+        scopes: str = "system/Observation.rs system/Patient.r system/Device.r",
+        now: datetime | None = None,
+        minutes: int = 10,
+        base_url: str | None = None,
+        key_file: Path | None = None,
+    ) -> str:
+        """Issue a token with the server's key, or one that does not hold."""
+        return tokens.issue(
+            keys.load(key_file or Path(self.environment["HEMVITAL_API_KEY_FILE"])),
+            client_id=client_id,
+            scopes=scopes,
+            base_url=base_url or self.url,
+            now=now or datetime.now(UTC),
+            lifetime=timedelta(minutes=minutes),
+        )
+
+    def client(self, token: str | None) -> httpx.Client:
+        """Return an EHR system's HTTP client."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=f"{self.url}/fhir", headers=headers, timeout=10)
+
+    def kill(self) -> None:
+        """End the process as a power cut would."""
+        self.process.kill()
+        self.process.wait(_STOP_S)
+
+    def stop(self) -> float:
+        """Ask it to stop; return the seconds it took."""
+        started = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(_STOP_S)
+        return time.monotonic() - started
+
+
+@contextmanager
+def running_api(
+    folder: Path, *, dsn: str, issuer: str = "http://localhost:1", port: int | None = None
+) -> Generator[Api]:
+    """Run the server on ports of its own until the end; its log lies in ``folder``."""
+    public, monitoring = port or free_port(), free_port()
+    url = f"http://localhost:{public}"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HEMVITAL_API_DATABASE": dsn,
+        "HEMVITAL_API_PORT": str(public),
+        "HEMVITAL_API_MONITORING_PORT": str(monitoring),
+        "HEMVITAL_API_PUBLIC_URL": url,
+        "HEMVITAL_API_KEY_FILE": str(folder / "key.json"),
+        "HEMVITAL_API_OIDC_ISSUER": issuer,
+        "HEMVITAL_API_DEMO": "true",
+    }
+    if not (folder / "key.json").exists():
+        keys.create(folder / "key.json")
+    log = folder / "api.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen((*COMMAND, "run"), env=environment, stderr=output)
+    api = Api(
+        url=url,
+        monitoring_url=f"http://127.0.0.1:{monitoring}",
+        environment=environment,
+        log=log,
+        process=process,
+    )
+    try:
+        _await_ready(api)
+        yield api
+    finally:
+        if process.poll() is None:
+            api.stop()
+
+
+@contextmanager
+def identity_provider(unit_hsa_id: str, name: str = "Anna Berg") -> Generator[str]:
+    """Run a provider that knows one nurse, ``anna``; the address is its issuer's."""
+    nurse = oidc_provider_mock.User(
+        sub="anna",
+        claims={
+            "name": name,
+            "employeeHsaId": "SE2321000016-1001",
+            "commissionHsaId": unit_hsa_id,
+            "commissionName": "Hjärtmottagningen",
+            "commissionPurpose": "Vård och behandling",
+        },
+    )
+    with oidc_provider_mock.run_server_in_thread(user_claims=(nurse,)) as server:
+        yield f"http://localhost:{server.server_port}"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await_ready(api: Api) -> None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if api.process.poll() is not None:
+            break
+        try:
+            if httpx.get(f"{api.monitoring_url}/readyz", timeout=2).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.05)
+    raise RuntimeError(
+        f"hemvital-api did not start: {api.log.read_text(encoding='utf-8')[-2000:]}"
+    )
