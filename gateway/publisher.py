@@ -260,7 +260,7 @@ def _nothing() -> None:
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(settings.broker_ca))
+    context = ssl.create_default_context(cafile=str(settings.broker_authority))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(str(settings.broker_certificate), str(settings.broker_key))
     return context

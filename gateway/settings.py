@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     id: _GatewayId
     state: Path
     broker_host: str
-    broker_ca: Path
+    broker_authority: Path
     broker_certificate: Path
     broker_key: Path
     broker_port: _Port = 8883

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from deploy.local import home, ports
-from deploy.local.certificates import INGEST
+from deploy.local.certificates import INGEST, Identity
 from deploy.local.home import Home, HomeFiles
 from deploy.local.mosquitto import HOST
 from deploy.local.programs import Program, ProgramError, Running
@@ -230,7 +230,7 @@ class Platform:
             Program(
                 name="jobs",
                 command=["hemvital-ingest", "jobs"],
-                environment=self._jobs_environment(),
+                environment=self._ingest_environment(),
                 ready_url=f"{self.monitoring('jobs')}/readyz",
             ),
             Program(
@@ -275,20 +275,16 @@ class Platform:
             "HEMVITAL_INGEST_DATABASE": database.dsn("hemvital_ingest"),
             "HEMVITAL_INGEST_OWNER_DATABASE": database.dsn("hemvital_owner"),
             "HEMVITAL_INGEST_JOBS_DATABASE": database.dsn("hemvital_jobs"),
-            "HEMVITAL_INGEST_MONITORING_PORT": str(self._port("ingest-monitoring")),
-            **self._broker("HEMVITAL_INGEST_"),
+            "HEMVITAL_INGEST_HTTP_PORT": str(self._port("ingest-monitoring")),
+            "HEMVITAL_INGEST_JOBS_HTTP_PORT": str(self._port("jobs-monitoring")),
+            **self._broker("HEMVITAL_INGEST_", self.services.certificates.service(INGEST)),
         }
 
-    def _jobs_environment(self) -> Mapping[str, str]:
-        port = str(self._port("jobs-monitoring"))
-        return {**self._ingest_environment(), "HEMVITAL_INGEST_MONITORING_PORT": port}
-
-    def _broker(self, prefix: str) -> Mapping[str, str]:
-        identity = self.services.certificates.service(INGEST)
+    def _broker(self, prefix: str, identity: Identity) -> Mapping[str, str]:
         return {
             f"{prefix}BROKER_HOST": HOST,
             f"{prefix}BROKER_PORT": str(self.services.broker.port),
-            f"{prefix}BROKER_CA": str(self.services.certificates.authority),
+            f"{prefix}BROKER_AUTHORITY": str(self.services.certificates.authority),
             f"{prefix}BROKER_CERTIFICATE": str(identity.certificate),
             f"{prefix}BROKER_KEY": str(identity.key),
         }
@@ -311,11 +307,7 @@ class Platform:
         return {
             "HEMVITAL_GATEWAY_ID": each.gateway_id,
             "HEMVITAL_GATEWAY_STATE": str(files.gateway),
-            "HEMVITAL_GATEWAY_BROKER_HOST": HOST,
-            "HEMVITAL_GATEWAY_BROKER_PORT": str(self.services.broker.port),
-            "HEMVITAL_GATEWAY_BROKER_CA": str(self.services.certificates.authority),
-            "HEMVITAL_GATEWAY_BROKER_CERTIFICATE": str(identity.certificate),
-            "HEMVITAL_GATEWAY_BROKER_KEY": str(identity.key),
+            **self._broker("HEMVITAL_GATEWAY_", identity),
             "HEMVITAL_GATEWAY_DEVICES": ",".join(device.address for device in each.devices),
             "HEMVITAL_GATEWAY_HTTP_PORT": str(port),
             # The host answers for its clock here; a gateway at home asks the kernel.

@@ -14,8 +14,8 @@ EHR_CLIENT: Final = "demo-ehr"
 NURSE: Final = Nurse(
     subject="nurse",
     name="Demo Sjuksköterska",
-    hsa_id="SE2321000016-DEMO-N1",
-    unit_hsa_id="SE2321000016-DEMO-U1",
+    hsa_id="SE0000000000-DEMO-N1",
+    unit_hsa_id="SE0000000000-DEMO-U1",
     unit_name="Hjärt- och lungmottagningen",
 )
 CUFF_1, CUFF_2, OXIMETER_2 = "F0:00:00:00:01:01", "F0:00:00:00:02:01", "F0:00:00:00:02:02"
