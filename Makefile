@@ -51,8 +51,8 @@ $(BROWSER_READY): $(READY)
 services-up: setup ## Start TimescaleDB and mosquitto
 	@$(LOCAL) up
 
-services-down: setup ## Stop both
-	@$(LOCAL) down
+services-down: ## Stop both
+	@if [[ -x $(PYTHON) ]]; then $(LOCAL) down; fi
 
 .PHONY: format lint types imports check
 format: setup ## Format the code and sort its imports
