@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal
 
 Event = Literal["measured", "given", "dropped"]
 
@@ -20,9 +20,11 @@ class Ledger:
     """
 
     def __init__(self, file: Path | None, *, device: str, clock: Callable[[], datetime]) -> None:
-        self._file: TextIO | None = file.open("a", encoding="utf-8") if file else None
+        self._file = file
         self._device = device
         self._clock = clock
+        if file is not None:
+            file.touch()  # a place that cannot be written stops the start, not the first reading
 
     def write(self, event: Event, characteristic: str, raw: bytes) -> None:
         """Write one event; without a file, do nothing.
@@ -39,6 +41,7 @@ class Ledger:
             "characteristic": characteristic,
             "raw": raw.hex(),
         }
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())

@@ -18,7 +18,7 @@ LOUD = "F0:00:00:00:01:01"
 def world() -> Generator[RadioWorld]:
     """A radio world for one module; its tests use devices with addresses of their own."""
     radio = ("--supervision-s", "0.5", "--rssi", f"{LOUD}=-77")
-    with radio_world(radio=radio, bluez=("--expire-s", "3")) as started, on_bus(started):
+    with radio_world(radio=radio, bluez=("--expire-s", "2")) as started, on_bus(started):
         yield started
 
 

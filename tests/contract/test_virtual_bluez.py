@@ -79,7 +79,7 @@ async def test_a_device_unheard_of_is_removed(world: RadioWorld) -> None:
     cuff.measure(systolic=120)
     device = await find(cuff.address)
     cuff.kill()
-    await asyncio.sleep(4.5)
+    await asyncio.sleep(3.5)
 
     with pytest.raises(BleakError, match="not found"):
         await BleakClient(device, timeout=1.0).connect()

@@ -155,3 +155,16 @@ async def test_the_clock_of_a_cuff_is_read_and_set(world: RadioWorld) -> None:
 
     assert clock[:6] == bytes.fromhex("dd07081a090a")
     assert received.values[1][7:12] == bytes.fromhex("dd07081a09")
+
+
+async def test_a_cuff_asked_to_end_hangs_up_and_ends(world: RadioWorld) -> None:
+    cuff = world.cuff(fresh_address(), "--linger-s", "30", "--advertising-ms", "30")
+    cuff.measure(systolic=120)
+
+    async with connected(cuff.address) as received:
+        await received.listen(PRESSURE)
+        await received.wait(1)
+        status = await asyncio.to_thread(cuff.stop)
+        await received.wait_over(within_s=0.3)  # sooner than a supervision timeout
+
+    assert status == 0
