@@ -13,7 +13,7 @@ NEEDED = {
     "HEMVITAL_GATEWAY_ID": "gateway-1",
     "HEMVITAL_GATEWAY_STATE": "/var/lib/hemvital",
     "HEMVITAL_GATEWAY_BROKER_HOST": "broker.example",
-    "HEMVITAL_GATEWAY_BROKER_CA": "ca.pem",
+    "HEMVITAL_GATEWAY_BROKER_AUTHORITY": "ca.pem",
     "HEMVITAL_GATEWAY_BROKER_CERTIFICATE": "gateway.pem",
     "HEMVITAL_GATEWAY_BROKER_KEY": "gateway.key",
 }
