@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _plan(every_s: float) -> Plan:
-    every = ("--every", str(every_s), "--capacity", "1000")
+    every = ("--every", str(every_s))
     return scenario.plan(*([*every, "--seed", seed] for seed in "123"))
 
 

@@ -14,16 +14,12 @@ _BUS_CONFIGURATION: Final = Path(__file__).with_name("bus.conf")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualDevice:
-    """A device in a home; ``schedule`` and ``options`` are those of ``hemvital-virtual``.
-
-    Without its schedule a device gives what it still holds and measures nothing more.
-    """
+    """A device in a home; ``schedule`` is what it measures, as ``hemvital-virtual`` takes it."""
 
     kind: Literal["cuff", "oximeter"]
     name: str
     address: str
     schedule: Sequence[str] = ()
-    options: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +58,10 @@ class HomeFiles:
         return self.state / "gateway"
 
 
-def programs(
+def infrastructure(
     home: Home, files: HomeFiles, gateway_environment: Mapping[str, str], gateway_port: int
 ) -> Sequence[Program]:
-    """Return what runs in a home, in the order to start it."""
+    """Return what runs in a home beside its devices, in the order to start it."""
     name, air = home.gateway_id, f"unix:{files.air}"
     bus = f"unix:path={files.bus}"
     daemon = ["/usr/bin/dbus-daemon", "--nofork", "--nopidfile", "--address", bus]
@@ -82,7 +78,6 @@ def programs(
             command=["hemvital-virtual", "bluez", "--air", air, "--bus", bus],
             ready_text="ready",
         ),
-        *(device(each, home, files) for each in home.devices),
         Program(
             name=name,
             command=["hemvital-gateway", "run"],
@@ -92,10 +87,18 @@ def programs(
     ]
 
 
-def device(device: VirtualDevice, home: Home, files: HomeFiles) -> Program:
-    """Return the program that is this device."""
+def devices(home: Home, files: HomeFiles, *, is_measuring: bool) -> Sequence[Program]:
+    """Return the programs that are a home's devices.
+
+    Without ``is_measuring`` they give what they still hold and measure nothing more.
+    """
+    return [_device(each, home, files, is_measuring=is_measuring) for each in home.devices]
+
+
+def _device(device: VirtualDevice, home: Home, files: HomeFiles, *, is_measuring: bool) -> Program:
     name = f"{home.gateway_id}-{device.name}"
-    identity = ["--air", f"unix:{files.air}", "--name", device.name, "--address", device.address]
-    books = ["--ledger", str(files.ledger), "--memory", str(files.state / f"{name}.memory")]
-    command = ["hemvital-virtual", device.kind, *identity, *books, *device.options]
-    return Program(name=name, command=[*command, *device.schedule], ready_text="ready")
+    command = ["hemvital-virtual", device.kind, "--air", f"unix:{files.air}"]
+    command += ["--name", device.name, "--address", device.address]
+    command += ["--ledger", str(files.ledger), "--memory", str(files.state / f"{name}.memory")]
+    schedule = device.schedule if is_measuring else ()
+    return Program(name=name, command=[*command, *schedule], ready_text="ready")

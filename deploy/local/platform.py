@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -21,7 +22,7 @@ from deploy.local.home import Home, HomeFiles
 from deploy.local.mosquitto import HOST
 from deploy.local.programs import Program, ProgramError, Running
 from deploy.local.services import BROKER, DATABASE, Services, Show
-from deploy.local.state import State
+from deploy.local.state import State, write_private
 
 _COMMAND_S: Final = 120.0
 INGEST_PROGRAM: Final = "ingest"
@@ -41,9 +42,10 @@ class Nurse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a platform consists of, beside the services."""
+    """What a platform consists of, beside the services; ``units`` are HSA-ids."""
 
     registration: Path
+    units: Sequence[str]
     homes: Sequence[Home]
     nurses: Sequence[Nurse]
     ehr_client: str
@@ -120,6 +122,7 @@ class Platform:
         show("ingest, jobs, API and sign-in", lambda: self._start_all(self._server_programs()))
         for each in self._plan.homes:
             show(f"home of {each.gateway_id}", lambda each=each: self._start_home(each))
+        show("devices", lambda: self._start_devices(is_measuring=True))
 
     def stop(self) -> None:
         """Stop all of it, in the opposite order; each part within its deadline."""
@@ -152,11 +155,9 @@ class Platform:
     def silence_devices(self) -> None:
         """Let the devices measure no more and only give what they still hold."""
         for each in self._plan.homes:
-            for device in each.devices:
-                quiet = replace(device, schedule=())
-                program = home.device(quiet, each, self.files(each.gateway_id))
+            for program in home.devices(each, self.files(each.gateway_id), is_measuring=False):
                 self._running[program.name].stop()
-                self._start_all([program])
+        self._start_devices(is_measuring=False)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a program a signal."""
@@ -185,9 +186,16 @@ class Platform:
             ProgramError: If it fails.
         """
         name, *arguments = command
+        owner = self.services.database.dsn("hemvital_owner")  # for commands, never for a service
         done = subprocess.run(  # noqa: S603 - our own command line
             [str(Path(sys.executable).parent / name), *arguments],
-            env={**os.environ, **self._ingest_environment(), **self._api_environment()},
+            env={
+                **os.environ,
+                **self._ingest_environment(),
+                **self._api_environment(),
+                "HEMVITAL_INGEST_OWNER_DATABASE": owner,
+                "HEMVITAL_API_OWNER_DATABASE": owner,
+            },
             capture_output=True,
             text=True,
             timeout=_COMMAND_S,
@@ -202,6 +210,11 @@ class Platform:
 
     def _register(self) -> None:
         self.run("hemvital-ingest", "register", str(self._plan.registration))
+        if not self._api_key.exists():
+            self.run("hemvital-api", "key")
+        client = self._plan.ehr_client
+        units = [each for unit in self._plan.units for each in ("--unit", unit)]
+        self.run("hemvital-api", "client", "add", "--id", client, "--name", client, *units)
 
     def _start_all(self, programs: Sequence[Program]) -> None:
         for program in programs:
@@ -216,8 +229,13 @@ class Platform:
         files.gateway.mkdir(parents=True, exist_ok=True)
         port = self._port(f"{each.gateway_id}-monitoring")
         environment = self._gateway_environment(each, files, port)
-        for program in home.programs(each, files, environment, port):
+        for program in home.infrastructure(each, files, environment, port):
             self._start_all([program])
+
+    def _start_devices(self, *, is_measuring: bool) -> None:
+        for each in self._plan.homes:
+            files = self.files(each.gateway_id)
+            self._start_all(home.devices(each, files, is_measuring=is_measuring))
 
     def _server_programs(self) -> Sequence[Program]:
         return [
@@ -266,6 +284,10 @@ class Platform:
         return arguments
 
     @property
+    def _api_key(self) -> Path:
+        return self._state.secrets / "api-key.json"
+
+    @property
     def _issuer(self) -> str:
         return f"http://localhost:{self._port('sign-in')}"
 
@@ -273,7 +295,6 @@ class Platform:
         database = self.services.database
         return {
             "HEMVITAL_INGEST_DATABASE": database.dsn("hemvital_ingest"),
-            "HEMVITAL_INGEST_OWNER_DATABASE": database.dsn("hemvital_owner"),
             "HEMVITAL_INGEST_JOBS_DATABASE": database.dsn("hemvital_jobs"),
             "HEMVITAL_INGEST_HTTP_PORT": str(self._port("ingest-monitoring")),
             "HEMVITAL_INGEST_JOBS_HTTP_PORT": str(self._port("jobs-monitoring")),
@@ -293,12 +314,12 @@ class Platform:
         database = self.services.database
         return {
             "HEMVITAL_API_DATABASE": database.dsn("hemvital_api"),
-            "HEMVITAL_API_OWNER_DATABASE": database.dsn("hemvital_owner"),
             "HEMVITAL_API_PORT": str(self._port("api")),
             "HEMVITAL_API_MONITORING_PORT": str(self._port("api-monitoring")),
             "HEMVITAL_API_PUBLIC_URL": self.url,
-            "HEMVITAL_API_KEY_FILE": str(self._state.secrets / "api-key.json"),
+            "HEMVITAL_API_KEY_FILE": str(self._api_key),
             "HEMVITAL_API_OIDC_ISSUER": self._issuer,
+            "HEMVITAL_API_OIDC_CLIENT_SECRET": self._client_secret(),
             "HEMVITAL_API_DEMO": "true",
         }
 
@@ -314,6 +335,13 @@ class Platform:
             "HEMVITAL_GATEWAY_CLOCK": "trusted",
             **self._plan.gateway_settings,
         }
+
+    def _client_secret(self) -> str:
+        """Return what the API shows the provider; the stand-in takes any, a real one would not."""
+        file = self._state.secrets / "oidc-client"
+        if not file.exists():
+            write_private(file, secrets.token_urlsafe(32).encode())
+        return file.read_text()
 
     def _port(self, name: str) -> int:
         """Return a program's port: the one of the last time if it is still free."""

@@ -25,6 +25,7 @@ def plan(cuff_1: Sequence[str], cuff_2: Sequence[str], oximeter_2: Sequence[str]
     """Return the platform of the demo's two homes, each device with its schedule."""
     return Plan(
         registration=REGISTRATION,
+        units=[NURSE.unit_hsa_id],
         homes=[
             Home(
                 gateway_id="gateway-1",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from http import HTTPStatus
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 
 import httpx
@@ -22,15 +21,21 @@ class Nurse:
     """Signs in at the stand-in provider and reads the worklist as the page's script does."""
 
     def __init__(self, url: str, subject: str) -> None:
-        # As browsers do for loopback addresses: Secure cookies travel to them without TLS.
-        policy = DefaultCookiePolicy(secure_protocols=("http", "https"))
         self._http = httpx.Client(
-            base_url=url, cookies=CookieJar(policy), follow_redirects=True, timeout=_TIMEOUT_S
+            base_url=url,
+            follow_redirects=True,
+            timeout=_TIMEOUT_S,
+            event_hooks={"request": [self._add_cookies]},
         )
         form = self._http.get("/worklist")
         page = self._http.post(form.url, data={"sub": subject})
         if not page.is_success or page.url.path != "/worklist":
             raise VisitError(f"sign-in ended at {page.url.path} with status {page.status_code}")
+
+    def _add_cookies(self, request: httpx.Request) -> None:
+        # As browsers do for loopback addresses: Secure cookies travel to them without TLS.
+        jar = self._http.cookies.jar
+        request.headers["Cookie"] = "; ".join(f"{each.name}={each.value}" for each in jar)
 
     def rows(self) -> str:
         """Return the moving part of the worklist, as HTML."""
