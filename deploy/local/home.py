@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 from deploy.local.programs import Program
 
+# Of the homes' wall clocks: the devices show no zone, and the gateway must know it.
+TIMEZONE: Final = "Europe/Stockholm"
 _BUS_CONFIGURATION: Final = Path(__file__).with_name("bus.conf")
 
 
@@ -98,7 +100,7 @@ def devices(home: Home, files: HomeFiles, *, is_measuring: bool) -> Sequence[Pro
 def _device(device: VirtualDevice, home: Home, files: HomeFiles, *, is_measuring: bool) -> Program:
     name = f"{home.gateway_id}-{device.name}"
     command = ["hemvital-virtual", device.kind, "--air", f"unix:{files.air}"]
-    command += ["--name", device.name, "--address", device.address]
+    command += ["--name", device.name, "--address", device.address, "--timezone", TIMEZONE]
     command += ["--ledger", str(files.ledger), "--memory", str(files.state / f"{name}.memory")]
     schedule = device.schedule if is_measuring else ()
     return Program(name=name, command=[*command, *schedule], ready_text="ready")

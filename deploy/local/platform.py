@@ -330,6 +330,7 @@ class Platform:
             "HEMVITAL_GATEWAY_STATE": str(files.gateway),
             **self._broker("HEMVITAL_GATEWAY_", identity),
             "HEMVITAL_GATEWAY_DEVICES": ",".join(device.address for device in each.devices),
+            "HEMVITAL_GATEWAY_TIMEZONE": home.TIMEZONE,
             "HEMVITAL_GATEWAY_HTTP_PORT": str(port),
             # The host answers for its clock here; a gateway at home asks the kernel.
             "HEMVITAL_GATEWAY_CLOCK": "trusted",
