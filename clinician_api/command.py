@@ -189,7 +189,6 @@ class _Server(uvicorn.Server):
 
 
 def _parts(settings: Settings, loaded: Keys, hub: Hub, http: httpx.AsyncClient) -> Parts:
-    secret = settings.oidc_client_secret
     catalogues = catalogue.load()
     return Parts(
         settings=settings,
@@ -203,7 +202,7 @@ def _parts(settings: Settings, loaded: Keys, hub: Hub, http: httpx.AsyncClient) 
             Client(
                 issuer=settings.oidc_issuer,
                 client_id=settings.oidc_client_id,
-                client_secret=None if secret is None else secret.get_secret_value(),
+                client_secret=settings.oidc_client_secret.get_secret_value(),
                 redirect_uri=f"{settings.public_url}{CALLBACK}",
             ),
             secret=loaded.secret("sign-in"),

@@ -36,6 +36,8 @@ def add_handlers(app: FastAPI) -> None:
 
     async def of_ours(request: Request, error: Exception) -> Response:
         known = cast("ApiError", error)  # registered for ApiError only
+        if known.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.warning("%s", known, extra={"cause": type(known.__cause__).__name__})
         return _answer(
             request, _Told(known.status, known.code, str(known), known.page), known.headers
         )

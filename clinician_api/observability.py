@@ -17,7 +17,10 @@ from starlette.routing import Route
 
 from clinician_api import trace
 
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_LEFT_OUT: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    *("message", "asctime", "taskName"),
+    "color_message",  # uvicorn's, the same again for terminals
+}
 
 
 class JsonFormatter(logging.Formatter):
@@ -33,7 +36,7 @@ class JsonFormatter(logging.Formatter):
         }
         if trace_id := trace.current():
             line["trace_id"] = trace_id
-        line |= {name: each for name, each in vars(record).items() if name not in _STANDARD}
+        line |= {name: each for name, each in vars(record).items() if name not in _LEFT_OUT}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=False)

@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     search_years: int = Field(default=10, ge=1, le=100)
     oidc_issuer: str = Field(pattern=r"^https?://")
     oidc_client_id: str = "hemvital"
-    oidc_client_secret: SecretStr | None = None
+    oidc_client_secret: SecretStr
     session_idle_minutes: int = Field(default=30, ge=1, le=720)
     session_hours: int = Field(default=10, ge=1, le=24)
     stop_seconds: int = Field(default=5, ge=1, le=60)

@@ -73,7 +73,7 @@ class Client:
 
     issuer: str
     client_id: str
-    client_secret: str | None
+    client_secret: str
     redirect_uri: str
 
 
@@ -205,14 +205,12 @@ class SignIn:
     async def _fetch(
         self, shape: type[_T], method: str, url: str, *, data: dict[str, str] | None = None
     ) -> _T:
-        secret = self._client.client_secret
-        auth = (
-            httpx.BasicAuth(self._client.client_id, secret)
-            if data is not None and secret is not None
-            else httpx.USE_CLIENT_DEFAULT
-        )
+        # Only the token endpoint takes a form, and only it is told the secret.
+        basic = httpx.BasicAuth(self._client.client_id, self._client.client_secret)
         try:
-            answer = await self._http.request(method, url, data=data, auth=auth)
+            answer = await self._http.request(
+                method, url, data=data, auth=basic if data is not None else None
+            )
             answer.raise_for_status()
             return msgspec.json.decode(answer.content, type=shape)
         except (httpx.HTTPError, msgspec.DecodeError) as error:

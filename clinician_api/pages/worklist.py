@@ -171,9 +171,9 @@ def _alert(alert: OpenAlert, reader: Reader) -> Alert:
     )
     late = ""
     if last is not None and alert.raised_at - last.effective_at >= values.LATE:
-        late = catalogue.gettext("measured %(length)s ago, came %(later)s later") % {
-            "length": reader.length(reader.now - last.effective_at),
-            "later": reader.length(alert.raised_at - last.effective_at),
+        late = catalogue.gettext("measured %(measured)s, came %(came)s") % {
+            "measured": reader.since(last.effective_at),
+            "came": reader.since(alert.raised_at),
         }
     limit = "" if last is None else sentences.limit(catalogue, alert.rule, limits, last)
     return Alert(

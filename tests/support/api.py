@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import httpx
-import oidc_provider_mock
 
 from clinician_api import keys, tokens
 
@@ -34,6 +34,7 @@ class Api:
     environment: Mapping[str, str]
     log: Path
     process: subprocess.Popen[bytes]
+    _clients: ExitStack = field(default_factory=ExitStack)
 
     def token(
         self,
@@ -56,9 +57,14 @@ class Api:
         )
 
     def client(self, token: str | None) -> httpx.Client:
-        """Return an EHR system's HTTP client."""
+        """Return an EHR system's HTTP client; it is closed with the server."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=f"{self.url}/fhir", headers=headers, timeout=10)
+        client = httpx.Client(base_url=f"{self.url}/fhir", headers=headers, timeout=10)
+        return self._clients.enter_context(client)
+
+    def close_clients(self) -> None:
+        """Close what `client` returned."""
+        self._clients.close()
 
     def kill(self) -> None:
         """End the process as a power cut would."""
@@ -88,6 +94,7 @@ def running_api(
         "HEMVITAL_API_PUBLIC_URL": url,
         "HEMVITAL_API_KEY_FILE": str(folder / "key.json"),
         "HEMVITAL_API_OIDC_ISSUER": issuer,
+        "HEMVITAL_API_OIDC_CLIENT_SECRET": "not a secret here",
         "HEMVITAL_API_DEMO": "true",
     }
     if not (folder / "key.json").exists():
@@ -106,25 +113,54 @@ def running_api(
         _await_ready(api)
         yield api
     finally:
+        api.close_clients()
         if process.poll() is None:
             api.stop()
 
 
 @contextmanager
+def running_again(api: Api, folder: Path) -> Generator[Api]:
+    """Run a server that was killed once more, at the same address."""
+    with running_api(
+        folder,
+        dsn=api.environment["HEMVITAL_API_DATABASE"],
+        issuer=api.environment["HEMVITAL_API_OIDC_ISSUER"],
+        port=int(api.url.rpartition(":")[2]),
+    ) as started:
+        yield started
+
+
+@contextmanager
 def identity_provider(unit_hsa_id: str, name: str = "Anna Berg") -> Generator[str]:
-    """Run a provider that knows one nurse, ``anna``; the address is its issuer's."""
-    nurse = oidc_provider_mock.User(
-        sub="anna",
-        claims={
-            "name": name,
-            "employeeHsaId": "SE2321000016-1001",
-            "commissionHsaId": unit_hsa_id,
-            "commissionName": "Hjärtmottagningen",
-            "commissionPurpose": "Vård och behandling",
-        },
+    """Run a provider that knows one nurse, ``anna``; the address is its issuer's.
+
+    In a process of its own: importing it warns of what its libraries deprecate, and here
+    warnings are errors.
+    """
+    nurse = {
+        "sub": "anna",
+        "name": name,
+        "employeeHsaId": "SE2321000016-1001",
+        "commissionHsaId": unit_hsa_id,
+        "commissionName": "Hjärtmottagningen",
+        "commissionPurpose": "Vård och behandling",
+    }
+    port = free_port()
+    process = subprocess.Popen(
+        (
+            *(sys.executable, "-m", "oidc_provider_mock", "--host", "localhost"),
+            *("--port", str(port), "--user-claims", json.dumps(nurse)),
+        ),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
-    with oidc_provider_mock.run_server_in_thread(user_claims=(nurse,)) as server:
-        yield f"http://localhost:{server.server_port}"
+    issuer = f"http://localhost:{port}"
+    try:
+        _await(lambda: _answers(f"{issuer}/.well-known/openid-configuration"))
+        yield issuer
+    finally:
+        process.terminate()
+        process.wait(_STOP_S)
 
 
 def free_port() -> int:
@@ -135,16 +171,25 @@ def free_port() -> int:
 
 
 def _await_ready(api: Api) -> None:
+    try:
+        _await(lambda: api.process.poll() is not None or _answers(f"{api.monitoring_url}/readyz"))
+    except TimeoutError:
+        api.kill()
+    if api.process.poll() is not None:
+        log = api.log.read_text(encoding="utf-8")[-2000:]
+        raise RuntimeError(f"hemvital-api did not start: {log}")
+
+
+def _await(is_true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        if api.process.poll() is not None:
-            break
-        try:
-            if httpx.get(f"{api.monitoring_url}/readyz", timeout=2).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
+    while not is_true():
+        if time.monotonic() > deadline:
+            raise TimeoutError("nothing came of it in time")
         time.sleep(0.05)
-    raise RuntimeError(
-        f"hemvital-api did not start: {api.log.read_text(encoding='utf-8')[-2000:]}"
-    )
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False

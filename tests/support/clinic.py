@@ -181,9 +181,9 @@ class Clinic:
         """Store a record without a value: ``failed_attempt`` or ``unsupported_frame``."""
         self._execute(
             "INSERT INTO device_record (record_id, care_unit_id, patient_id, device_id,"
-            " gateway_id, epoch, number, kind, is_identity_own, characteristic, raw,"
+            " gateway_id, epoch, number, kind, is_identity_own, characteristic, raw, record,"
             " effective_at, time_quality, received_at, trace_id)"
-            " VALUES (%s, %s, %s, 'device', 'gw', %s, 1, %s, true, '2a35', '', %s,"
+            " VALUES (%s, %s, %s, 'device', 'gw', %s, 1, %s, true, '2a35', '', '', %s,"
             " 'synchronised', %s, 'trace')",
             [uuid4(), unit.id, patient_id, uuid4(), kind, at, at],
         )
@@ -195,10 +195,14 @@ class Clinic:
             [client_id, client_id, [unit.id for unit in units], scopes],
         )
 
-    def rows(self, query: str) -> list[tuple[object, ...]]:
-        """Return the rows of a query, to assert on."""
+    def logged(self, trace_id: str) -> list[tuple[object, ...]]:
+        """Return what the access log holds of one request: actor, kind, action, patients."""
         with psycopg.connect(self.dsn) as connection:
-            return connection.execute(query.encode()).fetchall()
+            return connection.execute(
+                "SELECT actor, actor_kind, action, patient_ids FROM access_log"
+                " WHERE trace_id = %s",
+                [trace_id],
+            ).fetchall()
 
     def _execute(self, query: str, values: Sequence[object]) -> None:
         with psycopg.connect(self.dsn) as connection:

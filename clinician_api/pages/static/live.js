@@ -6,6 +6,7 @@
   const AGAIN_MS = 60000;
   const RETRY_MS = 2000;
   const TIMEOUT_MS = 8000;
+  const RELEASE_MS = 800;
 
   const rows = document.getElementById('rows');
   const badge = document.getElementById('badge');
@@ -132,9 +133,14 @@
     document.addEventListener(kind, () => { lastActive = Date.now(); }, {passive: true});
   }
   fresh.addEventListener('click', () => { if (waiting) show(waiting); });
-  const release = () => { if (waiting && !isHeld()) show(waiting); };
+  // Not at once: whoever leaves the list for the button must still find it there.
+  const release = () => setTimeout(() => {
+    if (waiting && !isHeld() && !fresh.matches(':hover, :focus')) show(waiting);
+  }, RELEASE_MS);
   rows.addEventListener('pointerleave', release);
-  rows.addEventListener('focusout', () => setTimeout(release));
+  fresh.addEventListener('pointerleave', release);
+  rows.addEventListener('focusout', release);
+  fresh.addEventListener('focusout', release);
   document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
   setInterval(() => {
     if (!isOut && Date.now() - lastSign > STALE_MS) say('stale', badge.dataset.stale);
