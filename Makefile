@@ -92,8 +92,8 @@ bench: setup ## Measure what the program exists for
 soak: setup $(BROWSER_READY) ## Run the long suites whole
 	@exec $(PYTHON) -m pytest -m soak $(TESTS)
 
-screenshots: ## Not there yet
-	@echo 'make screenshots: not there yet' >&2; exit 1
+screenshots: setup $(BROWSER_READY) ## Take the documentation's pictures of the pages
+	@exec $(PYTHON) -m deploy.local.screenshots
 
 .PHONY: lock
 lock: setup ## Pin every Python package anew, with hashes

@@ -67,7 +67,7 @@ def main() -> int:
         signal.signal(number, end)
     state = State(root=_ROOT)
     try:
-        with Platform(state, _plan(_ROOT)) as platform:
+        with Platform(state, plan(_ROOT)) as platform:
             platform.start(Progress())
             print(_guide(platform, state), flush=True)
             while not stop.wait(_LOOK_S):
@@ -79,7 +79,8 @@ def main() -> int:
     return 0
 
 
-def _plan(root: Path) -> Plan:
+def plan(root: Path) -> Plan:
+    """Return the platform of the demo; its scripts are written under ``root``."""
     every = ("--every", "300")
     return scenario.plan(
         ("--script", str(write_script(root / "cuff-1.jsonl", _CUFF_1)), *every),

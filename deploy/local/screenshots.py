@@ -1,0 +1,63 @@
+"""``make screenshots``: pictures of the pages over the demo's data, for the documentation."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Browser, ViewportSize, expect, sync_playwright
+
+from deploy.local import demo, scenario
+from deploy.local.debian import DebianError
+from deploy.local.platform import Platform
+from deploy.local.processes import ServerError
+from deploy.local.programs import ProgramError
+from deploy.local.progress import Progress
+from deploy.local.state import CHECKOUT, State
+
+_ROOT: Final = CHECKOUT / ".local" / "screenshots"
+_TARGET: Final = CHECKOUT / "docs" / "images"
+_CHROMIUM: Final = "/usr/bin/chromium"
+_ARGUMENTS: Final = ["--no-sandbox", "--disable-dev-shm-usage", "--font-render-hinting=none"]
+_SECOND_READING_MS: Final = 90_000
+_VIEWS: Final[Mapping[str, ViewportSize]] = {
+    "worklist": {"width": 1366, "height": 768},
+    "worklist-phone": {"width": 390, "height": 844},
+}
+
+
+def main() -> int:
+    """Run once; 0 if the pictures were taken, 1 with a sentence if not."""
+    state = State(root=_ROOT)
+    state.clear()
+    try:
+        with Platform(state, demo.plan(_ROOT)) as platform:
+            platform.start(Progress())
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(
+                    executable_path=_CHROMIUM, args=_ARGUMENTS, headless=True
+                )
+                for name, viewport in _VIEWS.items():
+                    _take(browser, platform.url, viewport, _TARGET / f"{name}.png")
+    except (DebianError, ProgramError, ServerError, OSError) as error:
+        print(f"make screenshots: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _take(browser: Browser, url: str, viewport: ViewportSize, file: Path) -> None:
+    page = browser.new_page(
+        viewport=viewport, locale="sv-SE", timezone_id="Europe/Stockholm", device_scale_factor=1
+    )
+    page.goto(f"{url}/worklist")
+    page.get_by_role("button", name=scenario.NURSE.subject, exact=True).click()
+    expect(page.get_by_text("188/114").first).to_be_visible(timeout=_SECOND_READING_MS)
+    expect(page.get_by_text("93").first).to_be_visible(timeout=_SECOND_READING_MS)
+    page.screenshot(path=file, full_page=True)
+    print(file.relative_to(CHECKOUT))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
