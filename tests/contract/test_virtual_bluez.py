@@ -22,11 +22,19 @@ from tests.contract.central import (
     find,
     fresh_address,
     get,
+    memory,
+    until,
 )
 from tests.contract.conftest import LOUD
-from tests.support.radio import RadioWorld
+from tests.support.radio import RadioWorld, VirtualDevice
+
+ADAPTER = "/org/bluez/hci0"
 
 pytestmark = [pytest.mark.radio, pytest.mark.asyncio(loop_scope="module")]
+
+
+def path_of(device: VirtualDevice) -> str:
+    return f"{ADAPTER}/dev_{device.address.replace(':', '_')}"
 
 
 async def test_scan_sees_name_service_and_signal_strength(world: RadioWorld) -> None:
@@ -51,8 +59,7 @@ async def test_battery_is_a_property_and_no_service(world: RadioWorld) -> None:
     cuff.measure(systolic=120)
 
     async with connected(cuff.address) as received, bus_of(world) as bus:
-        path = "/org/bluez/hci0/dev_" + cuff.address.replace(":", "_")
-        level = await get(bus, path, "org.bluez.Battery1", "Percentage")
+        level = await get(bus, path_of(cuff), "org.bluez.Battery1", "Percentage")
         services = sorted(service.uuid[4:8] for service in received.client.services)
 
     assert level == 41
@@ -85,11 +92,12 @@ async def test_a_device_unheard_of_is_removed(world: RadioWorld) -> None:
         await BleakClient(device, timeout=1.0).connect()
 
 
-async def adapter_becomes(world: RadioWorld, name: str, *, is_on: bool) -> None:
-    """Wait until the adapter's property has this value, at most five seconds."""
+async def becomes(world: RadioWorld, path: str, name: str, *, is_on: bool) -> None:
+    """Wait until an object's property has this value, at most five seconds."""
+    interface, _, member = name.rpartition(".")
     async with bus_of(world) as bus:
         for _ in range(250):
-            if await get(bus, "/org/bluez/hci0", "org.bluez.Adapter1", name) == is_on:
+            if await get(bus, path, interface, member) == is_on:
                 return
             await asyncio.sleep(0.02)
     pytest.fail(f"{name} did not become {is_on}")
@@ -130,7 +138,7 @@ def kill_client_once_it_said(world: RadioWorld, argument: str, word: str) -> Non
 async def test_a_client_killed_while_discovering_leaves_no_discovery(world: RadioWorld) -> None:
     await asyncio.to_thread(kill_client_once_it_said, world, "scan", "scanning")
 
-    await adapter_becomes(world, "Discovering", is_on=False)
+    await becomes(world, ADAPTER, "org.bluez.Adapter1.Discovering", is_on=False)
 
 
 async def test_a_client_killed_while_connected_loses_its_connection_to_the_next(
@@ -140,6 +148,7 @@ async def test_a_client_killed_while_connected_loses_its_connection_to_the_next(
     cuff.measure(systolic=120)
 
     await asyncio.to_thread(kill_client_once_it_said, world, cuff.address, "got")
+    await becomes(world, path_of(cuff), "org.bluez.Device1.Connected", is_on=False)
     cuff.measure(systolic=121)
     async with connected(cuff.address) as received:
         await received.listen(PRESSURE)
@@ -154,14 +163,26 @@ async def test_devices_and_org_bluez_come_back_when_the_air_does(world: RadioWor
 
     async with connected(cuff.address) as received:
         await received.listen(PRESSURE)
-        await received.wait(1)
+        await until(lambda: memory(cuff) == [], "the record confirmed and deleted")
         world.radio.kill()
         await received.wait_over()
     cuff.measure(systolic=121)
     world.start_radio("--supervision-s", "0.5")
-    await adapter_becomes(world, "Powered", is_on=True)
+    await becomes(world, ADAPTER, "org.bluez.Adapter1.Powered", is_on=True)
     async with connected(cuff.address) as received:
         await received.listen(PRESSURE)
         await received.wait(1)
 
     assert received.values[0][1] == 121
+
+
+async def test_org_bluez_killed_and_started_again_serves_the_same_clients(
+    world: RadioWorld,
+) -> None:
+    cuff = world.cuff(fresh_address(), *BRISK)
+
+    world.bluez.kill()
+    world.start_bluez("--expire-s", "2")
+    cuff.measure(systolic=120)
+
+    assert len(await fetch_all(cuff.address)) == 1

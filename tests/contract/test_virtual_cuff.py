@@ -113,10 +113,10 @@ async def test_a_device_out_of_range_comes_back(world: RadioWorld) -> None:
 
     async with connected(cuff.address) as received:
         await received.listen(PRESSURE)
-        await received.wait(1)
+        await until(lambda: memory(cuff) == [], "the record confirmed and deleted")
         cuff.measure(fault="out_of_range", for_s=0.8)
-        cuff.measure(systolic=151)
         await received.wait_over()
+    cuff.measure(systolic=151)
     async with connected(cuff.address) as received:
         await received.listen(PRESSURE)
         await received.wait(1)

@@ -173,7 +173,8 @@ class RadioWorld:
     def start_bluez(self, *arguments: str) -> Part:
         """Start org.bluez, once the air is there."""
         command = self._virtual("bluez", "--bus", self.bus_address, *arguments)
-        return self._start(command, "bluez", ready="bluez ready")
+        self.bluez = self._start(command, "bluez", ready="bluez ready")
+        return self.bluez
 
     def cuff(self, address: str, *arguments: str) -> VirtualDevice:
         """Start a cuff that has measured nothing yet."""

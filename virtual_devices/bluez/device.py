@@ -14,14 +14,13 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from bumble import att, core
-from bumble.core import UUID, AdvertisingData
 from bumble.device import Advertisement, Connection
 from bumble.gatt_client import Client
 from bumble.hci import Address
 from bumble.pairing import PairingConfig
 from dbus_fast import DBusError, Variant
 
-from virtual_devices.bluez import gatt, table
+from virtual_devices.bluez import advertised, gatt, table
 from virtual_devices.bluez.agents import Agents, Questions
 from virtual_devices.bluez.central import Central
 from virtual_devices.bluez.errors import error, is_security, translated
@@ -34,16 +33,6 @@ T = TypeVar("T")
 _MTU: Final = 517  # what bluetoothd asks for
 _HANG_UP_WITHIN_S: Final = 2.0
 _BATTERY_INTERFACE: Final = "org.bluez.Battery1"
-_NAMES: Final = (
-    AdvertisingData.Type.COMPLETE_LOCAL_NAME,
-    AdvertisingData.Type.SHORTENED_LOCAL_NAME,
-)
-_SERVICES: Final = (
-    AdvertisingData.Type.INCOMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
-    AdvertisingData.Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
-    AdvertisingData.Type.INCOMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
-    AdvertisingData.Type.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +114,10 @@ class DeviceObject:
         """Take in an advertisement; clients hear of each, for its RSSI."""
         self.seen_at = self._around.monotonic()
         changed = {"RSSI": Variant("n", advertisement.rssi)}
-        for kind in _NAMES:
-            name: str | None = advertisement.data.get(kind)
-            if name:
-                changed |= {"Name": Variant("s", name), "Alias": Variant("s", name)}
-                break
-        advertised: list[UUID] = []
-        for kind in _SERVICES:
-            for uuids in advertisement.data.get_all(kind):
-                advertised += uuids
-        changed |= self._with_uuids(table.long_uuid(uuid) for uuid in advertised)
+        name = advertised.name_in(advertisement)
+        if name is not None:
+            changed |= {"Name": Variant("s", name), "Alias": Variant("s", name)}
+        changed |= self._with_uuids(advertised.services_in(advertisement))
         self._change(changed)
 
     def fade(self) -> None:
