@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine
@@ -44,18 +45,23 @@ async def run(settings: Settings, *, on_ready: Callable[[], None]) -> None:
     """Serve ``org.bluez`` until the bus goes away.
 
     Raises:
-        ExceptionGroup: Of `OSError`, if the bus cannot be reached, has the name already, or is
-            lost.
+        OSError: If the bus cannot be reached.
+        ExceptionGroup: Of `OSError`, if the bus has the name already, or is lost.
     """
-    bus = await MessageBus(bus_address=settings.bus_address).connect()
+    address = settings.bus_address
+    try:
+        bus = await MessageBus(bus_address=address).connect()
+    except OSError as error:
+        raise ConnectionRefusedError(f"no bus at {address}: {error}") from error
     async with asyncio.TaskGroup() as tasks:
         service = Service(bus, settings, tasks)
         await service.open()
         tasks.create_task(service.central.run(settings.air), name="air")
         tasks.create_task(service.sweep(), name="sweep")
         tasks.create_task(service.say_when_ready(on_ready), name="ready")
-        await bus.wait_for_disconnect()
-        raise ConnectionResetError(f"the bus {settings.bus_address} is gone")
+        with contextlib.suppress(EOFError, OSError):  # dbus-fast raises what ended the bus
+            await bus.wait_for_disconnect()
+        raise ConnectionResetError(f"the bus at {address} is gone")
 
 
 class Service:

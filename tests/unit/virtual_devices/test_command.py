@@ -55,6 +55,15 @@ def test_a_part_that_cannot_start_says_why(
     assert "not a device's memory" in capsys.readouterr().err
 
 
+def test_a_missing_bus_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bus = f"unix:path={tmp_path / 'bus'}"
+
+    status = main(["bluez", "--air", f"unix:{tmp_path / 'air'}", "--bus", bus])
+
+    assert status == 1
+    assert f"no bus at {bus}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_part_cleanly(number: signal.Signals, tmp_path: Path) -> None:
     command = [PROGRAM, "radio", "--air", f"unix:{tmp_path / 'air'}"]
