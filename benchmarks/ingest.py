@@ -11,9 +11,13 @@ from typing import Final
 import psycopg
 
 from benchmarks import load
+from benchmarks.cost import Cost, measure
 from benchmarks.load import Certificate, Publisher
-from benchmarks.worker import Cost, Worker
+from deploy.local.certificates import INGEST
+from deploy.local.mosquitto import HOST
 from deploy.local.platform import Platform
+from deploy.local.programs import Program, Running
+from deploy.local.state import State
 
 _ROUNDS: Final = 3
 _COUNT: Final = "SELECT count(*) FROM device_record"
@@ -21,7 +25,7 @@ _COUNT: Final = "SELECT count(*) FROM device_record"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """Median of the rounds for the bare drain and the worker, at one size of message."""
+    """Median of the rounds, by CPU, at one size of message."""
 
     readings_each: int
     bare: Cost
@@ -29,32 +33,34 @@ class Result:
 
     @property
     def ratio(self) -> float:
-        """Worker's CPU per reading ÷ bare drain's CPU per reading's share of a message.
-
-        At ten readings a message the floor is still one acknowledgement a message, so this is
-        against the drain's CPU per *message* divided by the readings in it.
-        """
-        return self.ingest.cpu_us_per_reading / self.bare.cpu_us_per_reading
-
-    @property
-    def ratio_to_message(self) -> float:
         """Worker's CPU per reading ÷ bare drain's CPU per message."""
-        return self.ratio / self.readings_each
+        return self.ingest.cpu_us_per_reading / self.bare.cpu_us_per_message
 
 
-class Bench:
-    """Both candidates on one broker and one database, round by round."""
+class IngestBench:
+    """Both candidates on one broker, round by round, so that a noisy machine hits both."""
 
     def __init__(
-        self, platform: Platform, devices: Mapping[str, Sequence[str]], *, newest: datetime
+        self,
+        platform: Platform,
+        state: State,
+        devices: Mapping[str, Sequence[str]],
+        *,
+        newest: datetime,
     ) -> None:
         self._platform = platform
+        self._state = state
         self._devices = devices
         self._newest = newest
-        self._seed = 0
+        self._fills = 0
 
     def run(self, *, messages: int, readings_each: int) -> Result:
-        """Measure both alternately; the medians are by CPU per reading."""
+        """Measure both alternately.
+
+        Args:
+            messages: A multiple of the number of gateways.
+            readings_each: Readings in each message.
+        """
         bare, ingest = list[Cost](), list[Cost]()
         for _ in range(_ROUNDS):
             bare.append(self._bare(messages, readings_each))
@@ -63,40 +69,58 @@ class Bench:
 
     def _bare(self, messages: int, readings_each: int) -> Cost:
         services = self._platform.services
-        identity = services.certificates.service("ingest")
-        command = ["python", "-m", "benchmarks.drain", "--host", "127.0.0.1"]
+        identity = services.certificates.service(INGEST)
+        command = ["python", "-m", "benchmarks.drain", "--host", HOST]
         command += ["--port", str(services.broker.port), "--report", str(messages)]
         command += ["--ca", str(services.certificates.authority), "--key", str(identity.key)]
         command += ["--certificate", str(identity.certificate)]
-        log = self._platform.log_file("bench-bare")
-        with Worker(command, self._platform.environment({}), log) as worker:
-            worker.wait_until(lambda: "subscribed" in log.read_text())
-            return worker.measure(
+        program = Program(name="bench-bare", command=command, ready_text="subscribed")
+        running = self._started(program)
+        log_before = running.log.stat().st_size
+        try:
+            return measure(
+                running,
                 lambda: self._fill(messages, readings_each),
-                lambda: str(messages) in log.read_text(),
+                lambda: running.log.stat().st_size > log_before,
                 messages=messages,
                 readings=messages * readings_each,
             )
+        finally:
+            running.stop()
 
     def _ingest(self, messages: int, readings_each: int) -> Cost:
-        log = self._platform.log_file("bench-ingest")
-        environment = self._platform.environment(self._platform.ingest_environment())
-        with psycopg.connect(self._platform.services.database.dsn("hemvital_owner")) as database:
-            database.autocommit = True
-            before = _count(database)
-            wanted = before + messages * readings_each
-            with Worker(["hemvital-ingest", "run"], environment, log) as worker:
-                worker.wait_until(self._platform.is_ready("ingest"))
-                return worker.measure(
+        environments = self._platform.environments
+        running = self._started(
+            Program(
+                name="bench-ingest",
+                command=["hemvital-ingest", "run"],
+                environment=environments.ingest(),
+                ready_url=f"{environments.monitoring('ingest')}/readyz",
+            )
+        )
+        owner = self._platform.services.database.dsn("hemvital_owner")
+        try:
+            with psycopg.connect(owner, autocommit=True) as database:
+                wanted = _count(database) + messages * readings_each
+                return measure(
+                    running,
                     lambda: self._fill(messages, readings_each),
                     lambda: _count(database) >= wanted,
                     messages=messages,
                     readings=messages * readings_each,
                 )
+        finally:
+            running.stop()
+
+    def _started(self, program: Program) -> Running:
+        running = Running(program, self._state.log)
+        running.start()
+        running.wait_ready()
+        return running
 
     def _fill(self, messages: int, readings_each: int) -> None:
-        """Publish as the gateways, all at once, and wait until the broker has everything."""
-        self._seed += 1
+        """Publish as all gateways at once, and wait until the broker has everything."""
+        self._fills += 1
         share = messages // len(self._devices)
         threads = [
             threading.Thread(target=self._publish, args=(gateway_id, share, readings_each))
@@ -108,33 +132,35 @@ class Bench:
             thread.join()
 
     def _publish(self, gateway_id: str, count: int, readings_each: int) -> None:
+        newest = self._newest - timedelta(days=self._fills)  # no record twice
         outgoing = load.messages(
             gateway_id,
             self._devices[gateway_id],
             count=count,
             readings_each=readings_each,
-            newest=self._newest - timedelta(days=self._seed),  # no record twice
-            seed=self._seed,
+            when=lambda number: newest - timedelta(seconds=10 * number),
+            seed=self._fills,
         )
-        publisher = self.publisher(gateway_id)
+        connection = publisher(self._platform, gateway_id)
         for each in outgoing:
-            publisher.publish(each)
-        publisher.close()
+            connection.publish(each)
+        connection.close()
 
-    def publisher(self, gateway_id: str) -> Publisher:
-        """Return a connection of this gateway's."""
-        services = self._platform.services
-        identity = services.certificates.issue_gateway(gateway_id)
-        certificate = Certificate(
-            authority=services.certificates.authority,
-            certificate=identity.certificate,
-            key=identity.key,
-        )
-        return Publisher(gateway_id, certificate, "127.0.0.1", services.broker.port)
+
+def publisher(platform: Platform, gateway_id: str) -> Publisher:
+    """Return a connection of this gateway's, with a certificate of its own."""
+    services = platform.services
+    identity = services.certificates.issue_gateway(gateway_id)
+    certificate = Certificate(
+        authority=services.certificates.authority,
+        certificate=identity.certificate,
+        key=identity.key,
+    )
+    return Publisher(gateway_id, certificate, HOST, services.broker.port)
 
 
 def _median(costs: Sequence[Cost]) -> Cost:
-    return sorted(costs, key=lambda cost: cost.cpu_us_per_reading)[len(costs) // 2]
+    return sorted(costs, key=lambda cost: cost.cpu_s)[len(costs) // 2]
 
 
 def _count(database: psycopg.Connection) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -68,22 +68,28 @@ def messages(
     *,
     count: int,
     readings_each: int,
-    newest: datetime,
+    when: Callable[[int], datetime],
     seed: int,
 ) -> Iterator[Outgoing]:
     """Make ``count`` messages of ``readings_each`` blood pressures within everyday limits.
 
-    Effective times go back from ``newest`` by ten seconds a reading, each with bytes of its own,
-    so that no two are the same record.
+    Args:
+        gateway_id: Who sends them.
+        device_ids: Whose readings they are, in turn.
+        count: Messages.
+        readings_each: Readings in each.
+        when: Effective time of a reading by its number; a device's must differ by a second.
+        seed: Of the values.
     """
     random, epoch, boot = Random(seed), uuid4(), uuid4()  # noqa: S311 - load, not a secret
     number = 0
     for _ in range(count):
+        at = when(number)
         records: list[bytes] = []
         for _ in range(readings_each):
             number += 1
             device_id = device_ids[number % len(device_ids)]
-            at = newest - timedelta(seconds=10 * number)
+            at = when(number)
             records.append(encode(_record(device_id, at, boot, random)))
         delivery = Delivery(
             epoch=epoch,
@@ -94,7 +100,7 @@ def messages(
         )
         yield Outgoing(
             topic=topic(gateway_id, Leaf.READINGS),
-            payload=encode_message(newest, records),
+            payload=encode_message(at, records),
             properties=delivery.to_properties(),
         )
 

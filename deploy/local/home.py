@@ -61,7 +61,7 @@ class HomeFiles:
 
 
 def infrastructure(
-    home: Home, files: HomeFiles, gateway_environment: Mapping[str, str], gateway_port: int
+    home: Home, files: HomeFiles, gateway_settings: Mapping[str, str], monitoring: str
 ) -> Sequence[Program]:
     """Return what runs in a home beside its devices, in the order to start it."""
     name, air = home.gateway_id, f"unix:{files.air}"
@@ -83,8 +83,8 @@ def infrastructure(
         Program(
             name=name,
             command=["hemvital-gateway", "run"],
-            environment={**gateway_environment, "DBUS_SYSTEM_BUS_ADDRESS": bus},
-            ready_url=f"http://127.0.0.1:{gateway_port}/readyz",
+            environment={**gateway_settings, "DBUS_SYSTEM_BUS_ADDRESS": bus},
+            ready_url=f"{monitoring}/readyz",
         ),
     ]
 

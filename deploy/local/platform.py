@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from deploy.local import home, ports
-from deploy.local.certificates import INGEST, Identity
+from deploy.local import home
+from deploy.local.environments import Environments
 from deploy.local.home import Home, HomeFiles
-from deploy.local.mosquitto import HOST
 from deploy.local.programs import Program, ProgramError, Running
 from deploy.local.services import BROKER, DATABASE, Services, Show
-from deploy.local.state import State, write_private
+from deploy.local.state import State
 
 _COMMAND_S: Final = 120.0
 INGEST_PROGRAM: Final = "ingest"
@@ -49,7 +47,6 @@ class Plan:
     homes: Sequence[Home]
     nurses: Sequence[Nurse]
     ehr_client: str
-    gateway_settings: Mapping[str, str]
 
 
 class Platform:
@@ -63,8 +60,8 @@ class Platform:
         self._plan = plan
         self.services = Services(state)
         self._sockets = Path(tempfile.mkdtemp(prefix="hemvital-"))
+        self.environments = Environments(state, self.services)
         self._running: dict[str, Running] = {}
-        self._ports: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +77,7 @@ class Platform:
     @property
     def url(self) -> str:
         """Where pages and FHIR are."""
-        return f"http://localhost:{self._port('api')}"
+        return self.environments.url
 
     @property
     def names(self) -> Sequence[str]:
@@ -102,10 +99,6 @@ class Platform:
         """Return a program's log file."""
         return self._running[name].log
 
-    def monitoring(self, name: str) -> str:
-        """Return where a program serves /metrics, /healthz and /readyz."""
-        return f"http://127.0.0.1:{self._port(f'{name}-monitoring')}"
-
     def start(self, show: Show) -> None:
         """Start all of it.
 
@@ -116,13 +109,17 @@ class Platform:
             ProgramError: If a part is not ready in time; the text names its log.
             DebianError, ServerError: If the services cannot be had.
         """
-        self.services.start(show)
-        show("database schema", self._migrate)
-        show("patients, devices and limits", self._register)
+        self.prepare(show)
         show("ingest, jobs, API and sign-in", lambda: self._start_all(self._server_programs()))
         for each in self._plan.homes:
             show(f"home of {each.gateway_id}", lambda each=each: self._start_home(each))
         show("devices", lambda: self._start_devices(is_measuring=True))
+
+    def prepare(self, show: Show) -> None:
+        """Start the services and make schema and people known, and nothing else."""
+        self.services.start(show)
+        show("database schema", self._migrate)
+        show("patients, devices and limits", self._register)
 
     def stop(self) -> None:
         """Stop all of it, in the opposite order; each part within its deadline."""
@@ -186,16 +183,9 @@ class Platform:
             ProgramError: If it fails.
         """
         name, *arguments = command
-        owner = self.services.database.dsn("hemvital_owner")  # for commands, never for a service
         done = subprocess.run(  # noqa: S603 - our own command line
             [str(Path(sys.executable).parent / name), *arguments],
-            env={
-                **os.environ,
-                **self._ingest_environment(),
-                **self._api_environment(),
-                "HEMVITAL_INGEST_OWNER_DATABASE": owner,
-                "HEMVITAL_API_OWNER_DATABASE": owner,
-            },
+            env={**os.environ, **self.environments.commands()},
             capture_output=True,
             text=True,
             timeout=_COMMAND_S,
@@ -210,7 +200,7 @@ class Platform:
 
     def _register(self) -> None:
         self.run("hemvital-ingest", "register", str(self._plan.registration))
-        if not self._api_key.exists():
+        if not self.environments.api_key.exists():
             self.run("hemvital-api", "key")
         client = self._plan.ehr_client
         units = [each for unit in self._plan.units for each in ("--unit", unit)]
@@ -227,9 +217,9 @@ class Platform:
         files = self.files(each.gateway_id)
         files.sockets.mkdir(parents=True)
         files.gateway.mkdir(parents=True, exist_ok=True)
-        port = self._port(f"{each.gateway_id}-monitoring")
-        environment = self._gateway_environment(each, files, port)
-        for program in home.infrastructure(each, files, environment, port):
+        monitoring = self.environments.monitoring(each.gateway_id)
+        settings = self.environments.gateway(each, files)
+        for program in home.infrastructure(each, files, settings, monitoring):
             self._start_all([program])
 
     def _start_devices(self, *, is_measuring: bool) -> None:
@@ -242,30 +232,30 @@ class Platform:
             Program(
                 name=INGEST_PROGRAM,
                 command=["hemvital-ingest", "run"],
-                environment=self._ingest_environment(),
-                ready_url=f"{self.monitoring('ingest')}/readyz",
+                environment=self.environments.ingest(),
+                ready_url=f"{self.environments.monitoring('ingest')}/readyz",
             ),
             Program(
                 name="jobs",
                 command=["hemvital-ingest", "jobs"],
-                environment=self._ingest_environment(),
-                ready_url=f"{self.monitoring('jobs')}/readyz",
+                environment=self.environments.ingest(),
+                ready_url=f"{self.environments.monitoring('jobs')}/readyz",
             ),
             Program(
                 name="sign-in",
                 command=[
                     "oidc-provider-mock",
                     "--port",
-                    str(self._port("sign-in")),
+                    str(self.environments.port("sign-in")),
                     *self._users(),
                 ],
-                ready_url=f"{self._issuer}/.well-known/openid-configuration",
+                ready_url=f"{self.environments.issuer}/.well-known/openid-configuration",
             ),
             Program(
                 name=API_PROGRAM,
                 command=["hemvital-api", "run"],
-                environment=self._api_environment(),
-                ready_url=f"{self.monitoring('api')}/readyz",
+                environment=self.environments.api(),
+                ready_url=f"{self.environments.monitoring('api')}/readyz",
             ),
         ]
 
@@ -282,70 +272,3 @@ class Platform:
             }
             arguments += ["--user-claims", json.dumps(claims)]
         return arguments
-
-    @property
-    def _api_key(self) -> Path:
-        return self._state.secrets / "api-key.json"
-
-    @property
-    def _issuer(self) -> str:
-        return f"http://localhost:{self._port('sign-in')}"
-
-    def _ingest_environment(self) -> Mapping[str, str]:
-        database = self.services.database
-        return {
-            "HEMVITAL_INGEST_DATABASE": database.dsn("hemvital_ingest"),
-            "HEMVITAL_INGEST_JOBS_DATABASE": database.dsn("hemvital_jobs"),
-            "HEMVITAL_INGEST_HTTP_PORT": str(self._port("ingest-monitoring")),
-            "HEMVITAL_INGEST_JOBS_HTTP_PORT": str(self._port("jobs-monitoring")),
-            **self._broker("HEMVITAL_INGEST_", self.services.certificates.service(INGEST)),
-        }
-
-    def _broker(self, prefix: str, identity: Identity) -> Mapping[str, str]:
-        return {
-            f"{prefix}BROKER_HOST": HOST,
-            f"{prefix}BROKER_PORT": str(self.services.broker.port),
-            f"{prefix}BROKER_AUTHORITY": str(self.services.certificates.authority),
-            f"{prefix}BROKER_CERTIFICATE": str(identity.certificate),
-            f"{prefix}BROKER_KEY": str(identity.key),
-        }
-
-    def _api_environment(self) -> Mapping[str, str]:
-        database = self.services.database
-        return {
-            "HEMVITAL_API_DATABASE": database.dsn("hemvital_api"),
-            "HEMVITAL_API_PORT": str(self._port("api")),
-            "HEMVITAL_API_MONITORING_PORT": str(self._port("api-monitoring")),
-            "HEMVITAL_API_PUBLIC_URL": self.url,
-            "HEMVITAL_API_KEY_FILE": str(self._api_key),
-            "HEMVITAL_API_OIDC_ISSUER": self._issuer,
-            "HEMVITAL_API_OIDC_CLIENT_SECRET": self._client_secret(),
-            "HEMVITAL_API_DEMO": "true",
-        }
-
-    def _gateway_environment(self, each: Home, files: HomeFiles, port: int) -> Mapping[str, str]:
-        identity = self.services.certificates.issue_gateway(each.gateway_id)
-        return {
-            "HEMVITAL_GATEWAY_ID": each.gateway_id,
-            "HEMVITAL_GATEWAY_STATE": str(files.gateway),
-            **self._broker("HEMVITAL_GATEWAY_", identity),
-            "HEMVITAL_GATEWAY_DEVICES": ",".join(device.address for device in each.devices),
-            "HEMVITAL_GATEWAY_TIMEZONE": home.TIMEZONE,
-            "HEMVITAL_GATEWAY_HTTP_PORT": str(port),
-            # The host answers for its clock here; a gateway at home asks the kernel.
-            "HEMVITAL_GATEWAY_CLOCK": "trusted",
-            **self._plan.gateway_settings,
-        }
-
-    def _client_secret(self) -> str:
-        """Return what the API shows the provider; the stand-in takes any, a real one would not."""
-        file = self._state.secrets / "oidc-client"
-        if not file.exists():
-            write_private(file, secrets.token_urlsafe(32).encode())
-        return file.read_text()
-
-    def _port(self, name: str) -> int:
-        """Return a program's port: the one of the last time if it is still free."""
-        if name not in self._ports:
-            self._ports[name] = ports.keep(self._state.run / f"{name}.port")
-        return self._ports[name]

@@ -45,5 +45,4 @@ def plan(cuff_1: Sequence[str], cuff_2: Sequence[str], oximeter_2: Sequence[str]
         ],
         nurses=[NURSE],
         ehr_client=EHR_CLIENT,
-        gateway_settings={"HEMVITAL_GATEWAY_COOL_DOWN_S": "1"},
     )

@@ -1,0 +1,118 @@
+"""Where each program of a platform listens, and the settings that it is given."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.local import ports
+from deploy.local.certificates import INGEST, Identity
+from deploy.local.home import TIMEZONE, Home, HomeFiles
+from deploy.local.mosquitto import HOST
+from deploy.local.services import Services
+from deploy.local.state import State, write_private
+
+
+class Environments:
+    """Settings of every program, made of one installation's ports, files and passwords.
+
+    A service is given its own database role and no other; `commands` is for the operator's
+    commands, which may change the schema and what is registered.
+    """
+
+    def __init__(self, state: State, services: Services) -> None:
+        self._state = state
+        self._services = services
+        self._ports: dict[str, int] = {}
+
+    @property
+    def url(self) -> str:
+        """Where pages and FHIR are."""
+        return f"http://localhost:{self.port('api')}"
+
+    @property
+    def issuer(self) -> str:
+        """The stand-in for an OpenID provider."""
+        return f"http://localhost:{self.port('sign-in')}"
+
+    @property
+    def api_key(self) -> Path:
+        """The file that the API signs its tokens with."""
+        return self._state.secrets / "api-key.json"
+
+    def port(self, name: str) -> int:
+        """Return a program's port: the one of the last time if it is still free."""
+        if name not in self._ports:
+            self._ports[name] = ports.keep(self._state.run / f"{name}.port")
+        return self._ports[name]
+
+    def monitoring(self, name: str) -> str:
+        """Return where a program serves /metrics, /healthz and /readyz."""
+        return f"http://127.0.0.1:{self.port(f'{name}-monitoring')}"
+
+    def ingest(self) -> Mapping[str, str]:
+        """Return the settings of ingest's worker and jobs."""
+        database = self._services.database
+        return {
+            "HEMVITAL_INGEST_DATABASE": database.dsn("hemvital_ingest"),
+            "HEMVITAL_INGEST_JOBS_DATABASE": database.dsn("hemvital_jobs"),
+            "HEMVITAL_INGEST_HTTP_PORT": str(self.port("ingest-monitoring")),
+            "HEMVITAL_INGEST_JOBS_HTTP_PORT": str(self.port("jobs-monitoring")),
+            **self._broker("HEMVITAL_INGEST_", self._services.certificates.service(INGEST)),
+        }
+
+    def api(self) -> Mapping[str, str]:
+        """Return the settings of the API and the pages."""
+        return {
+            "HEMVITAL_API_DATABASE": self._services.database.dsn("hemvital_api"),
+            "HEMVITAL_API_PORT": str(self.port("api")),
+            "HEMVITAL_API_MONITORING_PORT": str(self.port("api-monitoring")),
+            "HEMVITAL_API_PUBLIC_URL": self.url,
+            "HEMVITAL_API_KEY_FILE": str(self.api_key),
+            "HEMVITAL_API_OIDC_ISSUER": self.issuer,
+            "HEMVITAL_API_OIDC_CLIENT_SECRET": self._client_secret(),
+            "HEMVITAL_API_DEMO": "true",
+        }
+
+    def gateway(self, home: Home, files: HomeFiles) -> Mapping[str, str]:
+        """Return the settings of a home's gateway."""
+        identity = self._services.certificates.issue_gateway(home.gateway_id)
+        port = self.port(f"{home.gateway_id}-monitoring")
+        return {
+            "HEMVITAL_GATEWAY_ID": home.gateway_id,
+            "HEMVITAL_GATEWAY_STATE": str(files.gateway),
+            "HEMVITAL_GATEWAY_DEVICES": ",".join(device.address for device in home.devices),
+            "HEMVITAL_GATEWAY_TIMEZONE": TIMEZONE,
+            "HEMVITAL_GATEWAY_HTTP_PORT": str(port),
+            # The host answers for its clock here; a gateway at home asks the kernel.
+            "HEMVITAL_GATEWAY_CLOCK": "trusted",
+            "HEMVITAL_GATEWAY_COOL_DOWN_S": "1",
+            **self._broker("HEMVITAL_GATEWAY_", identity),
+        }
+
+    def commands(self) -> Mapping[str, str]:
+        """Return the settings of the operator's commands: they own the schema."""
+        owner = self._services.database.dsn("hemvital_owner")
+        return {
+            **self.ingest(),
+            **self.api(),
+            "HEMVITAL_INGEST_OWNER_DATABASE": owner,
+            "HEMVITAL_API_OWNER_DATABASE": owner,
+        }
+
+    def _broker(self, prefix: str, identity: Identity) -> Mapping[str, str]:
+        return {
+            f"{prefix}BROKER_HOST": HOST,
+            f"{prefix}BROKER_PORT": str(self._services.broker.port),
+            f"{prefix}BROKER_AUTHORITY": str(self._services.certificates.authority),
+            f"{prefix}BROKER_CERTIFICATE": str(identity.certificate),
+            f"{prefix}BROKER_KEY": str(identity.key),
+        }
+
+    def _client_secret(self) -> str:
+        """Return what the API shows the provider; the stand-in takes any, a real one would not."""
+        file = self._state.secrets / "oidc-client"
+        if not file.exists():
+            write_private(file, secrets.token_urlsafe(32).encode())
+        return file.read_text()
