@@ -15,6 +15,7 @@ from fhir_mappings.codes import PHD_STRUCTURE
 PERSONNUMMER: Final = "http://electronichealth.se/identifier/personnummer"
 SAMORDNINGSNUMMER: Final = "http://electronichealth.se/identifier/samordningsnummer"
 RESERVNUMMER: Final = "http://electronichealth.se/identifier/nationelltReservnummer"
+TEST_PERSON: Final = "urn:hemvital:sid:test-person"  # nobody's: for benchmarks and simulations
 HSA_ID: Final = "urn:oid:1.2.752.29.4.19"
 
 BLUETOOTH_ADDRESS: Final = "http://hl7.org/fhir/sid/eui-48/bluetooth"

@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fhir_mappings import identifiers
+from fhir_mappings.identifiers import PersonalIdentity
 from ingest_service.store import patients, registration
 from ingest_service.store.connections import Connection
 from ingest_service.store.registration import (
@@ -55,11 +56,15 @@ class CareUnit(_Part):
 
 
 class Patient(_Part):
-    """A patient; birth date and gender follow from the identifier where they are not given."""
+    """A patient; birth date and gender follow from the identifier where they are not given.
+
+    The identifier is a Swedish one and is checked, or with ``identifier_system`` a test person's.
+    """
 
     id: UUID
     care_unit_id: UUID
     identifier: _Text
+    identifier_system: Literal["urn:hemvital:sid:test-person"] | None = None
     family: _Text
     given: _Text
     birth_date: date | None = None
@@ -192,7 +197,7 @@ async def register(connection: Connection, document: Registration) -> None:
 def _patient_rows(given: Iterable[Patient]) -> Iterable[PatientRow]:
     for index, one in enumerate(given):
         try:
-            identity = identifiers.personal_identity(one.identifier)
+            identity = _identity(one)
         except identifiers.IdentifierError as error:
             raise RegistrationError(f"patients.{index}.identifier: {error}") from error
         birth_date = one.birth_date or identity.birth_date
@@ -208,3 +213,9 @@ def _patient_rows(given: Iterable[Patient]) -> Iterable[PatientRow]:
             programme=one.programme,
             is_protected=one.is_protected,
         )
+
+
+def _identity(patient: Patient) -> PersonalIdentity:
+    if patient.identifier_system == identifiers.TEST_PERSON:
+        return PersonalIdentity(identifiers.TEST_PERSON, patient.identifier, None, None)
+    return identifiers.personal_identity(patient.identifier)
