@@ -225,10 +225,10 @@ def _quarantine_list(arguments: argparse.Namespace) -> int:
                 if arguments.json:
                     print(json.dumps(asdict(entry), default=_plain))
                 else:
-                    print(
-                        f"{entry.id:>8}  {entry.received_at:%Y-%m-%d %H:%M:%S}Z  "
-                        f"{entry.gateway_id}  {entry.number or '-'}  {entry.reason}: {entry.detail}"
-                    )
+                    at = f"{entry.received_at:%Y-%m-%d %H:%M:%S}Z"
+                    number = entry.number or "-"
+                    print(f"{entry.id:>8}  {at}  {entry.gateway_id}  {number}  ", end="")
+                    print(f"{entry.reason}: {entry.detail}")
             after = page[-1].id
 
     return _with_database(load(ReaderSettings, os.environ).database, show)
