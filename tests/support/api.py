@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Final
 
@@ -161,6 +162,25 @@ def identity_provider(unit_hsa_id: str, name: str = "Anna Berg") -> Generator[st
     finally:
         process.terminate()
         process.wait(_STOP_S)
+
+
+class LoopbackCookies(httpx.HTTPTransport):
+    """Sends Secure cookies to a loopback address without TLS, as browsers do; httpx does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cookies: dict[tuple[int | None, str], str] = {}
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request with the cookies of its port, and keep those of the answer."""
+        port = request.url.port
+        sent = [f"{name}={text}" for (of, name), text in self._cookies.items() if of == port]
+        request.headers["Cookie"] = "; ".join(sent)
+        response = super().handle_request(request)
+        for header in response.headers.get_list("set-cookie"):
+            for name, morsel in SimpleCookie(header).items():
+                self._cookies[port, name] = morsel.value
+        return response
 
 
 def free_port() -> int:
