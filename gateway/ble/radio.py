@@ -108,6 +108,7 @@ class Radio:
         self._known: dict[str, _Known] = {}
         self._heard_s = 0.0
         self._sighted = asyncio.Event()
+        self._visits: set[asyncio.Task[None]] = set()
         self.is_listening = False
 
     async def run(self) -> None:
@@ -120,6 +121,9 @@ class Radio:
                         await bluez.hang_up(self._is_ours)
                         while not bluez.is_lost.is_set():
                             await self._listen(bluez)
+                    # Nobody says any more that a device has hung up.
+                    for visit in self._visits:
+                        visit.cancel()
                 except RADIO_ERRORS as error:
                     self._metrics.failures.labels("radio").inc()
                     logger.warning(
@@ -194,7 +198,9 @@ class Radio:
                     if self._is_due(known) and not places.locked():
                         known.is_visited = True
                         await places.acquire()
-                        visits.create_task(self._visit(known, places))
+                        visit = visits.create_task(self._visit(known, places))
+                        self._visits.add(visit)
+                        visit.add_done_callback(self._visits.discard)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_TICK_S):
                         await self._sighted.wait()

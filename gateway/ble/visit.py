@@ -176,6 +176,9 @@ class _Visit:
             self._sighting.address,
             disconnected_callback=lambda _: self._heard.put_nowait(None),
             max_attempts=2,
+            # What BlueZ remembers of a device's services may be older than its firmware, or
+            # than BlueZ's own restart.
+            use_services_cache=False,
         )
         if client.is_connected:
             # Attempts that failed have said "disconnected" too.
