@@ -59,11 +59,26 @@ class _Patient:
 
     limits: dict[Measure, Limits] = field(default_factory=dict[Measure, Limits])
     open_rows: dict[str, OpenAlertRow] = field(default_factory=dict[str, OpenAlertRow])
-    recent: list[StoredValue] = field(default_factory=list[StoredValue])
+    measured: list[Measured] = field(default_factory=list[Measured])
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
     changed: dict[str, tuple[UUID, Finding, Stored]] = field(
         default_factory=dict[str, tuple[UUID, Finding, Stored]]
     )
     raised: set[str] = field(default_factory=set[str])
+
+    def remember(self, value: StoredValue) -> None:
+        """Take in what else was measured."""
+        reading = _measured(value, ())
+        if reading.values:
+            self.measured.append(reading)
+        self.attempts.append(
+            Attempt(
+                observation_id=value.id,
+                code=value.code,
+                effective_at=value.effective_at,
+                is_failed=not reading.values,
+            )
+        )
 
     def alert(self, rule: str) -> Alert | None:
         """Return the open alert of that rule as it stands."""
@@ -122,17 +137,34 @@ async def _load(
         patients[open_row.patient_id].open_rows[open_row.rule] = open_row
     since: dict[UUID, datetime] = {}
     for one in stored:
-        if one.observation.is_failed or is_late(one.observation.effective_at, now):
+        if _needs_history(one, patients[one.patient.id], now):
             start = one.observation.effective_at - attempts.WINDOW
             since[one.patient.id] = min(start, since.get(one.patient.id, start))
     if since:
         recent = await observations.around(
-            connection, since, codes=list(FAMILY_OF_CODE), until=now + attempts.WINDOW,
+            connection,
+            since,
+            codes=list(FAMILY_OF_CODE),
+            until=now + attempts.WINDOW,
             most=_MOST_RECENT,
-        )  # fmt: skip
+        )
         for value in recent:
-            patients[value.patient_id].recent.append(value)
+            patients[value.patient_id].remember(value)
     return patients
+
+
+def _needs_history(one: Stored, patient: _Patient, now: datetime) -> bool:
+    """Tell whether what else was measured matters: it rarely does, so it is rarely asked for."""
+    observation = one.observation
+    if observation.is_failed:
+        return True
+    if not is_late(observation.effective_at, now):
+        return False
+    values = _values(observation)
+    try:
+        return threshold.level_of(values, patient.limits) is not None
+    except ArithmeticError:
+        return False  # the same will be said of the reading itself
 
 
 def _judge_one(one: Stored, patient: _Patient, now: datetime) -> Finding | None:
@@ -158,22 +190,13 @@ def _apply_rules(one: Stored, patient: _Patient, now: datetime) -> Finding | Non
             is_failed=True,
             flags=one.flags,
         )
-        known = [_attempt(value) for value in patient.recent]
-        return attempts.judge(attempt, known, patient.alert(attempts.RULE), now=now)
+        alert = patient.alert(attempts.RULE)
+        return attempts.judge(attempt, patient.attempts, alert, now=now)
     if not patient.limits:
         return None
-    reading = Measured(
-        observation_id=observation.id,
-        code=observation.code,
-        family=family,
-        values=_values(family, observation),
-        unit=_UNITS[family],
-        effective_at=observation.effective_at,
-        flags=one.flags,
-    )
-    recent = [measured for value in patient.recent if (measured := _measured(value))]
     open_alert = patient.alert(threshold.rule_of(family))
-    return threshold.judge(reading, patient.limits, open_alert, recent, now=now)
+    reading = _measured(observation, one.flags)
+    return threshold.judge(reading, patient.limits, open_alert, patient.measured, now=now)
 
 
 def _could_not(one: Stored, patient: _Patient) -> Finding:
@@ -210,36 +233,26 @@ def _readable(patient: _Patient) -> Alert | None:
         return Alert(rule=row.rule, priority=Level.RED, state=State.NEW, readings=())
 
 
-def _values(family: Family, source: MappedObservation | StoredValue) -> dict[Measure, Decimal]:
+def _measured(source: MappedObservation | StoredValue, flags: tuple[str, ...]) -> Measured:
+    family = FAMILY_OF_CODE[source.code]
+    return Measured(
+        observation_id=source.id,
+        code=source.code,
+        family=family,
+        values=_values(source),
+        unit=_UNITS[family],
+        effective_at=source.effective_at,
+        flags=flags,
+    )
+
+
+def _values(source: MappedObservation | StoredValue) -> dict[Measure, Decimal]:
+    family = FAMILY_OF_CODE.get(source.code)
     if family is Family.BLOOD_PRESSURE:
         given = {Measure.SYSTOLIC: source.systolic, Measure.DIASTOLIC: source.diastolic}
     else:
-        given = {_SINGLE[family]: source.value}
+        given = {_SINGLE[family]: source.value} if family else {}
     return {measure: value for measure, value in given.items() if value is not None}
-
-
-def _measured(value: StoredValue) -> Measured | None:
-    family = FAMILY_OF_CODE[value.code]
-    values = _values(family, value)
-    if not values:
-        return None
-    return Measured(
-        observation_id=value.id,
-        code=value.code,
-        family=family,
-        values=values,
-        unit=_UNITS[family],
-        effective_at=value.effective_at,
-    )
-
-
-def _attempt(value: StoredValue) -> Attempt:
-    return Attempt(
-        observation_id=value.id,
-        code=value.code,
-        effective_at=value.effective_at,
-        is_failed=value.value is None and value.systolic is None and value.diastolic is None,
-    )
 
 
 def _note(one: Stored, patient: _Patient, finding: Finding) -> EventRow:

@@ -45,11 +45,11 @@ def rule_of(family: Family) -> str:
     return f"limit.{family}"
 
 
-def level_of(reading: Measured, limits: PlanLimits) -> Level | None:
-    """Return how far beyond the limits the reading's worst value lies, ``None`` if within."""
+def level_of(values: Mapping[Measure, Decimal], limits: PlanLimits) -> Level | None:
+    """Return how far beyond the limits the worst of the values lies, ``None`` if within."""
     levels = [
         level
-        for measure, value in reading.values.items()
+        for measure, value in values.items()
         if measure in limits and (level := limits[measure].level(value))
     ]
     return max(levels, key=lambda level: level.rank, default=None)
@@ -74,7 +74,7 @@ def judge(
         now: When it is judged. A late reading is history if a later one is within limits; as
             the newest known of its kind it alerts, with its age (A5).
     """
-    level = level_of(reading, limits)
+    level = level_of(reading.values, limits)
     if level is None or _is_history(reading, limits, recent, now):
         return None
     evidence = Evidence(
@@ -106,7 +106,7 @@ def _is_history(
     reading: Measured, limits: PlanLimits, recent: Sequence[Measured], now: datetime
 ) -> bool:
     return is_late(reading.effective_at, now) and any(
-        other.effective_at > reading.effective_at and level_of(other, limits) is None
+        other.effective_at > reading.effective_at and level_of(other.values, limits) is None
         for other in recent
         if other.family is reading.family
     )
