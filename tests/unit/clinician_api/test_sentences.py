@@ -54,12 +54,12 @@ def used(minute: int, *values: int | str) -> Evidence:
             PRESSURE,
             [used(0, 192, 118), used(5, 188, 114)],
             (
-                "Blodtryck 192/118 och 188/114 mmHg med 5 minuters mellanrum, över patientens gräns"
-                " 180/110."
+                "Blodtryck 192/118 och 188/114 mmHg med 5 minuters mellanrum, över patientens"
+                " gräns 180/110."
             ),
             (
-                "Blood pressure 192/118 and 188/114 mmHg 5 minutes apart, above the patient's limit"
-                " 180/110."
+                "Blood pressure 192/118 and 188/114 mmHg 5 minutes apart, above the patient's"
+                " limit 180/110."
             ),
         ),
         (
@@ -88,12 +88,12 @@ def used(minute: int, *values: int | str) -> Evidence:
             SATURATION,
             [used(0, "84.5"), used(60, 84), used(180, 83)],
             (
-                "Syremättnad 83 %, den senaste av 3 mätningar under 3 timmar, under patientens gräns"
-                " 85\N{NO-BREAK SPACE}%."
+                "Syremättnad 83 %, den senaste av 3 mätningar under 3 timmar, under patientens"
+                " gräns 85\N{NO-BREAK SPACE}%."
             ),
             (
-                "Oxygen saturation 83 %, the last of 3 readings within 3 hours, below the patient's"
-                " limit 85\N{NO-BREAK SPACE}%."
+                "Oxygen saturation 83 %, the last of 3 readings within 3 hours, below the"
+                " patient's limit 85\N{NO-BREAK SPACE}%."
             ),
         ),
         (
