@@ -17,7 +17,6 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
 from bleak_retry_connector import BleakClientWithServiceCache, establish_connection
 
-from device_adapters.contract.messages import Device
 from device_adapters.errors import DecodeError
 from device_adapters.gatt.date_time import DATE_TIME, decode_date_time
 from device_adapters.gatt.device_information import DESCRIPTION, describe
@@ -162,7 +161,7 @@ class _Visit:
         self._number = 0
         self._is_settled = False
         self._clock: DeviceClock | None = None
-        self._device = Device(id=sighting.address, name=sighting.name)
+        self._device = describe(sighting.address, sighting.name, {})
         self.records = 0
         self.given: set[bytes] = set()
         self.problem: str | None = None
@@ -268,6 +267,7 @@ class _Visit:
         except sqlite3.Error as error:
             # Hang up at once, so that the device keeps what it has not given yet.
             self.failure = error
+            self._metrics.failures.labels("journal").inc()
             self._heard.put_nowait(None)
             logger.critical("record could not be kept", extra={"reason": str(error)})
             return

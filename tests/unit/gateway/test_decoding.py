@@ -9,6 +9,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from device_adapters import registry
 from device_adapters.contract import identity
@@ -19,14 +21,15 @@ from device_adapters.contract.messages import (
     TimeQuality,
     VoidRecord,
     decode_record,
+    encode,
 )
 from device_adapters.contract.readings import BloodPressure, Kind, Reading, UnsupportedFrame
 from device_adapters.registry import Adapters
-from device_adapters.session import Session
+from device_adapters.session import Session, read_frame
 from gateway.clock import Moment
 from gateway.database import Database
-from gateway.decoding import Decoder
-from gateway.journal import DeviceClock, Journal
+from gateway.decoding import Decoder, to_record
+from gateway.journal import ConnectionFacts, DeviceClock, Entry, Journal
 from gateway.outbox import Outbox
 from tests.unit.gateway.fakes import (
     BARE_FRAME,
@@ -155,6 +158,43 @@ def test_an_adapter_that_is_gone_leaves_its_bytes_readable(
     (record,) = readings(outbox)
 
     assert record.reading == UnsupportedFrame(reason="adapter sold-last-year is not installed")
+
+
+@given(
+    raw=st.binary(max_size=20)
+    | st.binary(min_size=6, max_size=6).flatmap(
+        lambda numbers: st.binary(min_size=7, max_size=7).map(
+            lambda shown: b"\x02" + numbers + shown
+        )
+    ),
+    shown=st.none() | st.datetimes(),
+    received=st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    is_synchronised=st.booleans(),
+)
+def test_whatever_a_device_sends_becomes_a_record_that_the_contract_accepts(
+    raw: bytes, shown: datetime | None, received: datetime, is_synchronised: bool
+) -> None:
+    moment = Moment(at=received, monotonic_ns=1, is_synchronised=is_synchronised)
+    entry = Entry(
+        number=1,
+        adapter="blood-pressure-service",
+        facts=ConnectionFacts(
+            device=CUFF, clock=DeviceClock(shown=shown, read=moment) if shown else None
+        ),
+        characteristic=MEASUREMENT,
+        raw=raw,
+        received=moment,
+        boot_id=BOOT,
+        trace_id="0" * 32,
+    )
+    reading = read_frame(registry.load()["blood-pressure-service"], MEASUREMENT, raw)
+    assert reading is not None
+
+    record = to_record(entry, reading, BOOT, HOME)
+
+    accepted = decode_record(encode(record))
+    assert isinstance(accepted, ReadingRecord)
+    assert (accepted.record_id, accepted.reading) == (record.record_id, reading)
 
 
 class BrokenAdapter:

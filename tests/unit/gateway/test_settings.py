@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from gateway.clock import ClockSource
-from gateway.settings import SettingsError, load
+from gateway.settings import Settings, SettingsError, load
 
 NEEDED = {
     "HEMVITAL_GATEWAY_ID": "gateway-1",
@@ -91,3 +92,11 @@ def test_a_misspelt_name_in_the_file_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match=r"drian_s .* did you mean drain_s\?"):
         load(NEEDED, file)
+
+
+def test_the_reference_describes_every_setting() -> None:
+    page = Path("docs/reference/gateway-settings.md").read_text(encoding="utf-8")
+
+    described = re.findall(r"^\| `HEMVITAL_GATEWAY_([A-Z_]+)`", page, re.MULTILINE)
+
+    assert sorted(described) == sorted([*map(str.upper, Settings.__struct_fields__), "FILE"])
