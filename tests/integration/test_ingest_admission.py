@@ -1,0 +1,337 @@
+"""Admission on the real database: stored once, receipted always, refused with a reason."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import msgspec
+import psycopg
+import pytest
+
+from device_adapters.contract.messages import (
+    MAX_ACCEPTED_BYTES,
+    ReadingRecord,
+    VoidRecord,
+    encode,
+    encode_message,
+)
+from device_adapters.contract.readings import PressureUnit, UnsupportedFrame
+from ingest_service.admission.incoming import Incoming
+from tests.support.ingest import UNIT, Home, id_of, registered
+from tests.support.services import Database
+
+pytestmark = pytest.mark.timescale
+
+
+@pytest.fixture
+async def home(database: Database) -> Home:
+    return await registered(database, patients=2)
+
+
+async def test_a_reading_is_stored_with_its_observations_and_receipted(home: Home) -> None:
+    record = home.cuff("128", "82", pulse="72.0")
+
+    outcome = await home.give(record)
+
+    assert outcome.counts == {"stored": 1}
+    assert {row["code"] for row in home.rows("observation")} == {"85354-9", "8867-4"}
+    [stored] = home.rows("device_record")
+    assert stored["patient_id"] == str(id_of("patient-1"))
+    assert stored["raw"] == "\\x" + record.reception.raw.hex()
+    [(gateway_id, receipt)] = outcome.receipts
+    assert (gateway_id, receipt.ranges) == ("gateway-1", ((1, 1),))
+    assert outcome.trace_ids == [record.trace_id]
+
+
+async def test_values_keep_the_digits_that_were_sent(home: Home) -> None:
+    await home.give(home.cuff("120.0", "80", pulse="72.0"))
+
+    resources = [row["resource"] for row in home.rows("observation")]
+    assert any('"value":120.0' in resource for resource in resources)
+    assert any('"value":72.0' in resource for resource in resources)
+
+
+async def test_the_same_message_again_is_a_duplicate_with_a_receipt(home: Home) -> None:
+    message = home.message(home.cuff("128", "82"))
+    await home.send(message)
+
+    again = await home.send(message)
+
+    assert again.counts == {"duplicate": 1}
+    assert again.receipts[0][1].ranges == ((1, 1),)
+    assert len(home.rows("observation")) == 1
+    assert home.rows("quarantine") == []
+
+
+async def test_the_same_record_under_another_number_and_gateway_is_a_duplicate(home: Home) -> None:
+    record = home.cuff("128", "82")
+    home.execute("INSERT INTO gateway VALUES ('gateway-2', %s)", UNIT)
+    await home.give(record)
+
+    again = await home.give(record)
+    home.gateway_id, home.epoch = "gateway-2", uuid4()
+    other_gateway = await home.give(record)
+
+    assert again.counts == other_gateway.counts == {"duplicate": 1}
+    assert len(home.rows("device_record")) == 1
+    outcomes = sorted(row["outcome"] for row in home.rows("delivery"))
+    assert outcomes == ["duplicate", "duplicate", "stored"]
+
+
+async def test_a_record_twice_in_one_batch_is_stored_once(home: Home) -> None:
+    message = home.message(home.cuff("128", "82"))
+    same_number = home.message(home.cuff("130", "82"), first=2)
+
+    outcome = await home.send(message, message, same_number, same_number)
+
+    assert outcome.counts == {"stored": 2, "duplicate": 2}
+
+
+async def test_a_number_used_for_other_bytes_is_a_conflict_and_its_bytes_are_kept(
+    home: Home,
+) -> None:
+    await home.send(home.message(home.cuff("128", "82"), first=7))
+    other = home.cuff("192", "118")
+
+    outcome = await home.send(home.message(other, first=7))
+    await home.send(home.message(other, first=7))
+
+    [(_, receipt)] = outcome.receipts
+    assert receipt.conflicts == (7,)
+    [kept] = home.rows("quarantine")
+    assert kept["reason"] == "number_reused"
+    assert bytes.fromhex(kept["payload"][2:]) == encode(other)
+    assert len(home.rows("device_record")) == 1
+
+
+async def test_receipts_are_cumulative_and_name_holes_by_leaving_them_out(home: Home) -> None:
+    await home.send(home.message(home.cuff("128", "82"), first=1))
+
+    outcome = await home.send(home.message(home.cuff("129", "82"), home.cuff("127", "8"), first=4))
+
+    [(_, receipt)] = outcome.receipts
+    assert receipt.ranges == ((1, 1), (4, 5))
+    [epoch] = home.rows("gateway_epoch")
+    assert epoch["hole_since"] is not None
+    filled = await home.send(home.message(home.cuff("128", "81"), home.cuff("128", "80"), first=2))
+    assert filled.receipts[0][1].ranges == ((1, 5),)
+    assert home.rows("gateway_epoch")[0]["hole_since"] is None
+
+
+async def test_a_void_number_is_receipted(home: Home) -> None:
+    outcome = await home.give(VoidRecord(reason="too large to travel", trace_id="0" * 32))
+
+    assert outcome.counts == {"void": 1}
+    assert outcome.receipts[0][1].ranges == ((1, 1),)
+
+
+def _reading_json(home: Home, **changes: object) -> bytes:
+    record = msgspec.json.decode(encode(home.cuff("128", "82")))
+    return msgspec.json.encode(record | changes)
+
+
+def _undecodable(home: Home) -> Incoming:
+    return home.raw_message(b'{"sent_at": "2026-')
+
+
+def _not_utf8(home: Home) -> Incoming:
+    return home.raw_message(b"\xff\xfe\x00")
+
+
+def _deep(home: Home) -> Incoming:
+    return home.raw_message(b'{"sent_at":"2026-03-01T07:00:00Z","records":[' + b"[" * 100_000)
+
+
+def _wrong_type(home: Home) -> Incoming:
+    payload = encode_message(home.now, [_reading_json(home, effective_at=17)])
+    return home.raw_message(payload)
+
+
+def _record_missing(home: Home) -> Incoming:
+    return home.raw_message(encode_message(home.now, [encode(home.cuff("128", "82"))]), count=2)
+
+
+def _without_zone(home: Home) -> Incoming:
+    payload = encode_message(home.now, [_reading_json(home, effective_at="2026-03-01T07:00:00")])
+    return home.raw_message(payload)
+
+
+def _newer_major(home: Home) -> Incoming:
+    return home.message(home.cuff("128", "82"), schema="2.0")
+
+
+def _too_large(home: Home) -> Incoming:
+    return home.raw_message(b"x" * (MAX_ACCEPTED_BYTES + 1))
+
+
+def _unknown_device(home: Home) -> Incoming:
+    return home.message(home.cuff("128", "82", device="F0:A1:00:00:00:99"))
+
+
+def _in_2035(home: Home) -> Incoming:
+    at = datetime(2035, 1, 1, tzinfo=UTC)
+    return home.message(msgspec.structs.replace(home.cuff("128", "82"), effective_at=at))
+
+
+def _in_1970(home: Home) -> Incoming:
+    at = datetime(1970, 1, 1, tzinfo=UTC)
+    return home.message(msgspec.structs.replace(home.cuff("128", "82"), effective_at=at))
+
+
+def _before_the_assignment(home: Home) -> Incoming:
+    return home.message(home.cuff("128", "82", ago=timedelta(days=365 * 8)))
+
+
+def _impossible_pressure(home: Home) -> Incoming:
+    return home.message(home.cuff("350", "82"))
+
+
+def _systolic_below_diastolic(home: Home) -> Incoming:
+    return home.message(home.cuff("80", "120"))
+
+
+def _impossible_kpa(home: Home) -> Incoming:
+    return home.message(home.cuff("120", "80", unit=PressureUnit.KPA))
+
+
+def _impossible_saturation(home: Home) -> Incoming:
+    return home.message(home.oximeter("104"))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (_undecodable, "undecodable"),
+        (_not_utf8, "undecodable"),
+        (_deep, "undecodable"),
+        (_wrong_type, "schema"),
+        (_record_missing, "schema"),
+        (_without_zone, "schema"),
+        (_newer_major, "unsupported_version"),
+        (_too_large, "too_large"),
+        (_unknown_device, "unknown_device"),
+        (_in_2035, "time_implausible"),
+        (_in_1970, "time_implausible"),
+        (_before_the_assignment, "unassigned"),
+        (_impossible_pressure, "impossible_value"),
+        (_systolic_below_diastolic, "impossible_value"),
+        (_impossible_kpa, "impossible_value"),
+        (_impossible_saturation, "impossible_value"),
+    ],
+)
+async def test_bad_input_waits_with_its_reason_and_is_receipted_and_the_good_is_stored(
+    home: Home, make: object, reason: str
+) -> None:
+    assert callable(make)
+    good_before = home.message(home.cuff("128", "82"))
+    bad = make(home)
+    good_after = home.message(home.cuff("129", "83"))
+
+    outcome = await home.send(good_before, bad, good_after)
+
+    assert outcome.counts["stored"] == 2
+    [kept] = home.rows("quarantine")
+    assert kept["reason"] == reason
+    assert kept["care_unit_id"] == str(UNIT)
+    assert kept["payload_size"] >= len(kept["payload"][2:]) // 2
+    [(_, receipt)] = outcome.receipts
+    first, last = receipt.ranges[0][0], receipt.ranges[-1][1]
+    assert len(receipt.ranges) == 1
+    assert (first, last) == (1, len(home.rows("delivery")))
+    await home.send(bad)
+    assert len(home.rows("quarantine")) == 1
+
+
+async def test_of_a_payload_that_is_too_large_the_start_is_kept_with_size_and_digest(
+    home: Home,
+) -> None:
+    await home.send(_too_large(home))
+
+    [kept] = home.rows("quarantine")
+    assert len(kept["payload"][2:]) // 2 == 4096
+    assert kept["payload_size"] == MAX_ACCEPTED_BYTES + 1
+    assert "blake2b" in kept["detail"]
+
+
+async def test_an_unknown_gateway_waits_without_a_unit_and_is_receipted(home: Home) -> None:
+    home.gateway_id = "gateway-9"
+
+    outcome = await home.give(home.cuff("128", "82"))
+
+    [kept] = home.rows("quarantine")
+    assert (kept["reason"], kept["care_unit_id"]) == ("unknown_gateway", None)
+    assert outcome.receipts[0][1].ranges == ((1, 1),)
+
+
+async def test_a_message_without_its_place_is_kept_once_however_often_it_comes(
+    home: Home,
+) -> None:
+    message = Incoming(
+        gateway_id="gateway-1", properties=[("epoch", "x")], payload=b"{}", received_at=home.now
+    )
+
+    first = await home.send(message)
+    await home.send(message)
+
+    assert first.receipts == []
+    [kept] = home.rows("quarantine")
+    assert (kept["reason"], kept["number"]) == ("undecodable", None)
+
+
+async def test_a_frame_that_no_codec_reads_is_stored_with_its_bytes(home: Home) -> None:
+    frame = home.record(UnsupportedFrame(reason="reserved flag set: 0x56"), raw=b"\x56\x01")
+
+    outcome = await home.give(frame)
+
+    assert outcome.counts == {"stored": 1}
+    [stored] = home.rows("device_record")
+    assert (stored["kind"], stored["raw"]) == ("unsupported_frame", "\\x5601")
+    assert home.rows("observation") == []
+
+
+async def test_two_equal_records_without_a_clock_are_both_stored_and_the_later_is_flagged(
+    home: Home,
+) -> None:
+    def same(ago: timedelta) -> ReadingRecord:
+        return home.cuff("128", "82", raw=b"same", has_own_identity=False, ago=ago)
+
+    await home.give(same(timedelta(minutes=9)))
+    await home.give(same(timedelta(minutes=8)))
+    await home.give(same(timedelta(minutes=1)), same(timedelta(seconds=30)))
+
+    rows = sorted(home.rows("device_record"), key=lambda row: row["number"])
+    assert [row["is_suspected_double"] for row in rows] == [False, True, False, True]
+
+
+async def test_a_slot_belongs_to_whom_it_is_assigned_and_no_slot_to_nobody(home: Home) -> None:
+    home.execute("DELETE FROM assignment WHERE user_index IS NULL")
+    for slot in (1, 2):
+        home.execute(
+            "INSERT INTO assignment (id, device_id, user_index, patient_id, valid, decided_by) "
+            "VALUES (%s, %s, %s, %s, '[2020-01-01,)', 'a nurse')",
+            uuid4(), "F0:A1:00:00:00:01", slot, id_of(f"patient-{slot}"),
+        )  # fmt: skip
+
+    await home.give(home.cuff("128", "82", user_index=1), home.cuff("129", "82", user_index=2))
+    await home.give(home.cuff("130", "82"), home.cuff("131", "82", user_index=255))
+
+    rows = sorted(home.rows("device_record"), key=lambda row: row["number"])
+    assert [row["patient_id"] for row in rows] == [
+        str(id_of("patient-1")),
+        str(id_of("patient-2")),
+    ]
+    assert [row["reason"] for row in home.rows("quarantine")] == ["unassigned"] * 2
+
+
+async def test_pages_are_told_once_for_a_batch_and_only_if_something_changed(home: Home) -> None:
+    async with await psycopg.AsyncConnection.connect(
+        home.database.dsn("hemvital_api"), autocommit=True
+    ) as pages:
+        await pages.execute("LISTEN worklist")
+        message = home.message(home.cuff("128", "82"))
+        await home.send(message, home.message(home.cuff("127", "82")))
+        await home.send(message)
+        told = [notice.payload async for notice in pages.notifies(timeout=0.5)]
+
+    assert told == [str(UNIT)]
