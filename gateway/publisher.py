@@ -260,6 +260,12 @@ def _nothing() -> None:
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:
+    for file in (
+        settings.broker_authority,
+        settings.broker_certificate,
+        settings.broker_key,
+    ):
+        file.open("rb").close()  # the error of ssl would not say which one is missing
     context = ssl.create_default_context(cafile=str(settings.broker_authority))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(str(settings.broker_certificate), str(settings.broker_key))

@@ -42,8 +42,9 @@ _TICK_S: Final = 0.5  # how late the end of a cool-down may be seen
 class CoolDown:
     """How long one device is left alone after a visit.
 
-    A device may advertise on with nothing new to say, or fail again and again: each such visit
-    doubles the pause, so that it cannot drain its battery or crowd the others out.
+    A device may advertise on with nothing new to say, or fail again and again: from the second
+    such visit on each doubles the pause, so that it cannot drain its battery or crowd the others
+    out.
     """
 
     def __init__(self, shortest_s: float) -> None:
@@ -57,7 +58,7 @@ class CoolDown:
         has_news = bool(outcome.given - self._given)
         self._given = outcome.given or self._given
         self._fruitless = 0 if has_news else self._fruitless + 1
-        pause_s = self._shortest_s * 2 ** min(self._fruitless, 10)
+        pause_s = self._shortest_s * 2 ** min(max(self._fruitless - 1, 0), 10)
         self.until_s = now_s + min(pause_s, max(_LONGEST_COOL_DOWN_S, self._shortest_s))
 
 

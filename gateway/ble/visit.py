@@ -174,7 +174,9 @@ class _Visit:
             self._sighting.device,
             self._sighting.address,
             disconnected_callback=lambda _: self._heard.put_nowait(None),
-            max_attempts=2,
+            # A device that has gone back to sleep must not keep the others waiting twice; one
+            # that advertises on is visited again.
+            max_attempts=1,
             # What BlueZ remembers of a device's services may be older than its firmware, or
             # than BlueZ's own restart.
             use_services_cache=False,

@@ -26,7 +26,7 @@ def test_a_device_with_nothing_new_is_left_alone_longer_and_longer() -> None:
         pause.visited(outcome, 0)
         pauses.append(pause.until_s)
 
-    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    assert pauses == [5, 5, 10, 20, 40, 80, 160, 300, 300]
 
 
 def test_news_end_the_long_pause() -> None:

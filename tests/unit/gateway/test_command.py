@@ -1,8 +1,10 @@
-"""What the status command says."""
+"""What the commands say."""
 
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
 
@@ -67,3 +69,29 @@ def test_a_misspelt_variable_stops_the_start(
 
     assert code == 2
     assert "did you mean HEMVITAL_GATEWAY_BROKER_HOST?" in capsys.readouterr().err
+
+
+@pytest.fixture
+def root_logger() -> Generator[logging.Logger]:
+    """The root logger, put back as it was: a command sets it up for its process."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield root
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_a_missing_certificate_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in ("BROKER_AUTHORITY", "BROKER_CERTIFICATE", "BROKER_KEY"):
+        monkeypatch.setenv(f"HEMVITAL_GATEWAY_{name}", str(tmp_path / f"{name}.pem"))
+    monkeypatch.setenv("HEMVITAL_GATEWAY_ID", "gateway-1")
+    monkeypatch.setenv("HEMVITAL_GATEWAY_BROKER_HOST", "localhost")
+    monkeypatch.setenv("HEMVITAL_GATEWAY_STATE", str(tmp_path / "state"))
+
+    code = main(["run"])
+
+    assert code == 1
+    assert "BROKER_AUTHORITY.pem" in capsys.readouterr().err
