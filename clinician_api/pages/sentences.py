@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Final
 
 from babel.numbers import get_decimal_symbol
@@ -73,7 +74,12 @@ def numbers(used: Evidence) -> tuple[Decimal, ...]:
 
 def number(catalogue: Catalogue, value: Decimal) -> str:
     """Return a number with the digits that it has and the language's decimal sign."""
-    return f"{value:f}".replace(".", get_decimal_symbol(catalogue.locale))
+    return f"{value:f}".replace(".", _decimal_sign(catalogue.code))
+
+
+@cache  # looked up a thousand times for a page, and slow
+def _decimal_sign(language: str) -> str:
+    return get_decimal_symbol(language)
 
 
 def value(catalogue: Catalogue, used: Evidence) -> str:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from clinician_api.pages.facts import bound, crossed
+from clinician_api.pages.facts import Side, bound, crossed
 from ingest_service.alerts.limits import Level, Limits
 
 WIDTH: Final = 124
 HEIGHT: Final = 36
 _LEFT, _TOP, _BOTTOM = 4, 4, 4
+_LOWEST, _HIGHEST = Decimal("-Infinity"), Decimal("Infinity")
 _GAP: Final = timedelta(hours=48)  # no line is drawn over more than this without a reading
+
+# Class and path of a mark, from the point on. A dot is a line of no length with round ends.
+_SHAPES: Final[Mapping[tuple[Side, Level] | None, tuple[str, str]]] = {
+    ("high", Level.RED): ("oor", "m0-4l3.6 6.4h-7.2z"),
+    ("low", Level.RED): ("oor", "m0 4l3.6-6.4h-7.2z"),
+    ("high", Level.YELLOW): ("warn", "m0-3.4l3.4 3.4-3.4 3.4-3.4-3.4z"),
+    ("low", Level.YELLOW): ("warn", "m0-3.4l3.4 3.4-3.4 3.4-3.4-3.4z"),
+    None: ("dot", "h0"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +52,11 @@ def draw(
     """
     shown = [point for point in points if start <= point.at <= end]
     scale = _Scale(shown, limits, start, end)
-    parts = [
-        Markup('<svg class="ch" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-            WIDTH, HEIGHT, label
-        ),
-        _band(limits, scale),
-        *(_line(run, scale) for run in _runs(shown)),
-        *(_mark(point, limits, scale, is_last=point is shown[-1]) for point in shown),
-        Markup("</svg>"),
-    ]
-    return Markup("").join(parts)
+    placed = [(scale.x(point.at), scale.y(point.value)) for point in shown]
+    return Markup(  # noqa: S704 - numbers, constants, and the label, which is escaped
+        f'<svg class="ch" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
+        f"{_band(limits, scale)}{_lines(shown, placed)}{_marks(shown, placed, limits)}</svg>"
+    )
 
 
 class _Scale:
@@ -74,45 +79,38 @@ class _Scale:
         return HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM)
 
 
-def _band(limits: Limits, scale: _Scale) -> Markup:
+def _band(limits: Limits, scale: _Scale) -> str:
     high, low = bound(limits, "high", Level.YELLOW), bound(limits, "low", Level.YELLOW)
     if high is None and low is None:
-        return Markup("")
+        return ""
     top = _TOP / 2 if high is None else scale.y(high)
     bottom = HEIGHT - _BOTTOM / 2 if low is None else scale.y(low)
-    return Markup('<rect class="band" x="0" y="{:.1f}" width="{}" height="{:.1f}"/>').format(
-        top, WIDTH, max(bottom - top, 0.0)
-    )
+    height = max(bottom - top, 0.0)
+    return f'<rect class="band" x="0" y="{top:.1f}" width="{WIDTH}" height="{height:.1f}"/>'
 
 
-def _runs(points: Sequence[Point]) -> Iterator[list[Point]]:
-    """Yield stretches without a gap: a line over missing days would show what nobody knows."""
-    run: list[Point] = []
-    for point in points:
-        if run and point.at - run[-1].at > _GAP:
-            yield run
-            run = []
-        run.append(point)
-    if run:
-        yield run
+def _lines(points: Sequence[Point], placed: Sequence[tuple[float, float]]) -> str:
+    """Return the line, broken where days are missing: nobody knows what was between."""
+    path = ""
+    for index, (x, y) in enumerate(placed):
+        is_start = index == 0 or points[index].at - points[index - 1].at > _GAP
+        path += f"{'M' if is_start else 'L'}{x:.1f} {y:.1f}"
+    return f'<path class="ln" d="{path}"/>' if path else ""
 
 
-def _line(run: Sequence[Point], scale: _Scale) -> Markup:
-    path = "L".join(f"{scale.x(point.at):.1f} {scale.y(point.value):.1f}" for point in run)
-    return Markup('<path class="ln" d="M{}"/>').format(path)
-
-
-def _mark(point: Point, limits: Limits, scale: _Scale, *, is_last: bool) -> Markup:
-    x, y = f"{scale.x(point.at):.1f}", f"{scale.y(point.value):.1f}"
-    match crossed(limits, point.value):
-        case ("high", Level.RED):
-            return Markup('<path class="oor" d="M{} {}m0-4l3.6 6.4h-7.2z"/>').format(x, y)
-        case ("low", Level.RED):
-            return Markup('<path class="oor" d="M{} {}m0 4l3.6-6.4h-7.2z"/>').format(x, y)
-        case (_, Level.YELLOW):
-            return Markup('<path class="warn" d="M{} {}m0-3.4l3.4 3.4-3.4 3.4-3.4-3.4z"/>').format(
-                x, y
-            )
-        case _:
-            size = "2.6" if is_last else "1.2"
-            return Markup('<circle class="pt" cx="{}" cy="{}" r="{}"/>').format(x, y, size)
+def _marks(points: Sequence[Point], placed: Sequence[tuple[float, float]], limits: Limits) -> str:
+    """Return a mark for each reading: beyond a limit one of its own shape, else a dot."""
+    paths = {"dot": "", "warn": "", "oor": ""}
+    lows = [each for each in (limits.red_low, limits.yellow_low) if each is not None]
+    highs = [each for each in (limits.yellow_high, limits.red_high) if each is not None]
+    low, high = max(lows, default=_LOWEST), min(highs, default=_HIGHEST)
+    for point, (x, y) in zip(points, placed, strict=True):
+        # Most readings lie within: those are not asked which limit they are beyond.
+        is_within = low <= point.value <= high
+        name, shape = _SHAPES[None if is_within else crossed(limits, point.value)]
+        paths[name] += f"M{x:.1f} {y:.1f}{shape}"
+    marks = "".join(f'<path class="{name}" d="{path}"/>' for name, path in paths.items() if path)
+    if points and crossed(limits, points[-1].value) is None:
+        x, y = placed[-1]
+        marks += f'<circle class="pt" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>'
+    return marks

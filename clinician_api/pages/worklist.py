@@ -191,25 +191,23 @@ def _alert(alert: OpenAlert, reader: Reader) -> Alert:
 
 
 def _chart(worklist: Worklist, patient_id: UUID, reader: Reader) -> Markup:
-    rows = worklist.trends.get(patient_id, ())
-    if not rows:
+    trend = worklist.trends.get(patient_id)
+    if trend is None:
         return Markup("")
-    catalogue, code = reader.catalogue, rows[0].code
-    measure = values.MEASURES[code][0]
-    points = [Point(row.effective_at, values.numbers(row)[0]) for row in rows]
-    lowest, highest = min(p.value for p in points), max(p.value for p in points)
+    catalogue = reader.catalogue
+    points = [Point(at, value) for at, value in zip(trend.times, trend.values, strict=True)]
     label = catalogue.gettext(
         "%(name)s, 14 days: %(count)d readings, lowest %(low)s, highest %(high)s, last %(last)s"
     ) % {
-        "name": values.name(catalogue, code),
+        "name": values.name(catalogue, trend.code),
         "count": len(points),
-        "low": sentences.number(catalogue, lowest),
-        "high": sentences.number(catalogue, highest),
-        "last": sentences.number(catalogue, points[-1].value),
+        "low": sentences.number(catalogue, min(trend.values)),
+        "high": sentences.number(catalogue, max(trend.values)),
+        "last": sentences.number(catalogue, trend.values[-1]),
     }
     return sparkline.draw(
         points,
-        worklist.limits.get(patient_id, {}).get(measure, Limits()),
+        worklist.limits.get(patient_id, {}).get(values.MEASURES[trend.code][0], Limits()),
         start=reader.now - TREND,
         end=reader.now,
         label=label,

@@ -19,6 +19,7 @@ from ingest_service.store.worklist import (
     Measured,
     OpenAlert,
     QuarantineState,
+    Trend,
     Unit,
     ValuelessRecords,
 )
@@ -50,7 +51,7 @@ class Worklist:
     alerts: Sequence[OpenAlert]
     patients: Sequence[ListedPatient]
     latest: Mapping[UUID, Mapping[str, Measured]]
-    trends: Mapping[UUID, Sequence[Measured]]
+    trends: Mapping[UUID, Trend]
     limits: Mapping[UUID, Mapping[Measure, Limits]]
     valueless: Sequence[ValuelessRecords]
     quarantine: QuarantineState
@@ -74,7 +75,7 @@ async def read(
     latest = await worklist.latest(
         connection, caller, ids, CODES, since=now - _LATEST, until=until
     )
-    trend = await worklist.trend(
+    trends = await worklist.trend(
         connection,
         caller,
         _trends_of(alerts),
@@ -92,7 +93,7 @@ async def read(
         alerts=alerts,
         patients=patients,
         latest=_latest_by_patient(latest),
-        trends=_by_patient(trend),
+        trends={each.patient_id: each for each in trends},
         limits=_limits_by_patient(limits),
         valueless=valueless,
         quarantine=await worklist.quarantine(connection, caller),
@@ -113,13 +114,6 @@ def _latest_by_patient(rows: Sequence[Measured]) -> dict[UUID, dict[str, Measure
     found = dict[UUID, dict[str, Measured]]()
     for row in rows:
         found.setdefault(row.patient_id, {})[row.code] = row
-    return found
-
-
-def _by_patient(rows: Sequence[Measured]) -> dict[UUID, list[Measured]]:
-    found = dict[UUID, list[Measured]]()
-    for row in rows:
-        found.setdefault(row.patient_id, []).append(row)
     return found
 
 

@@ -74,24 +74,25 @@ SELECT o.patient_id, o.code, o.effective_at, o.last_updated, o.value, o.systolic
  ) AS o
 """
 
+# Thousands of points for one page: as arrays they cost a tenth of what rows do in Python.
 _TREND = """
-SELECT o.patient_id, o.code, o.effective_at, o.last_updated, o.value, o.systolic, o.diastolic,
-       o.is_irregular, o.is_doubtful
+SELECT wanted.patient_id, wanted.code, points.times, points.values
   FROM unnest(%(patients)s::uuid[], %(codes)s::text[]) AS wanted(patient_id, code)
  CROSS JOIN LATERAL (
-       SELECT patient_id, code, effective_at, last_updated, value, systolic, diastolic,
-              is_irregular, is_doubtful
-         FROM observation
-        WHERE care_unit_id = ANY(%(units)s)
-          AND patient_id = wanted.patient_id
-          AND code = wanted.code
-          AND effective_at >= %(since)s
-          AND effective_at < %(until)s
-          AND coalesce(systolic, value) IS NOT NULL
-        ORDER BY effective_at DESC, id DESC
-        LIMIT %(limit)s
- ) AS o
- ORDER BY o.patient_id, o.effective_at
+       SELECT array_agg(effective_at ORDER BY effective_at) AS times,
+              array_agg(coalesce(systolic, value) ORDER BY effective_at) AS values
+         FROM (SELECT effective_at, systolic, value
+                 FROM observation
+                WHERE care_unit_id = ANY(%(units)s)
+                  AND patient_id = wanted.patient_id
+                  AND code = wanted.code
+                  AND effective_at >= %(since)s
+                  AND effective_at < %(until)s
+                  AND coalesce(systolic, value) IS NOT NULL
+                ORDER BY effective_at DESC, id DESC
+                LIMIT %(limit)s) AS newest
+ ) AS points
+ WHERE points.times IS NOT NULL
 """
 
 _LIMITS = """
@@ -175,6 +176,16 @@ class Measured:
     diastolic: Decimal | None
     is_irregular: bool
     is_doubtful: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """A patient's values of one code, oldest first; of a blood pressure the systolic one."""
+
+    patient_id: UUID
+    code: str
+    times: list[datetime]
+    values: list[Decimal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,12 +282,9 @@ async def trend(
     since: datetime,
     until: datetime,
     limit: int,
-) -> list[Measured]:
-    """Return the values of these (patient, LOINC code) pairs, oldest first.
-
-    Of each pair at most ``limit``, the newest.
-    """
-    async with connection.cursor(row_factory=class_row(Measured)) as cursor:
+) -> list[Trend]:
+    """Return the values of these (patient, LOINC code) pairs, of each the newest ``limit``."""
+    async with connection.cursor(row_factory=class_row(Trend)) as cursor:
         await cursor.execute(
             _TREND,
             {

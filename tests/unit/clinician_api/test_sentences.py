@@ -217,7 +217,8 @@ def test_equal_times_are_equally_wide() -> None:
     hours = [timedelta(days=7), timedelta(hours=2), timedelta(hours=1), timedelta(0)]
     svg = chart([Point(NOW - each, Decimal(90)) for each in hours])
 
-    across = [float(x) for x in re.findall(r'cx="([\d.]+)"', svg)]
+    dots = re.findall(r'class="dot" d="([^"]+)"', svg)[0]
+    across = [float(x) for x in re.findall(r"M([\d.]+) ", dots)]
     assert across[0] == pytest.approx(sparkline.WIDTH / 2, abs=0.1)
     assert across[3] - across[1] < 1.0
 
@@ -226,7 +227,9 @@ def test_no_line_is_drawn_over_days_without_readings() -> None:
     days = (10, 9, 8, 3, 2, 1)
     svg = chart([Point(NOW - timedelta(days=day), Decimal(90)) for day in days])
 
-    assert svg.count('class="ln"') == 2
+    line = re.findall(r'class="ln" d="([^"]+)"', svg)[0]
+    assert line.count("M") == 2
+    assert line.count("L") == 4
 
 
 def test_marks_differ_in_shape_and_side() -> None:
@@ -238,9 +241,11 @@ def test_marks_differ_in_shape_and_side() -> None:
         [Point(NOW - timedelta(days=9 - i), value) for i, value in enumerate(values)], limits
     )
 
-    assert svg.count('class="oor"') == 2
-    assert svg.count('class="warn"') == 2
-    assert svg.count('class="pt"') == 1
+    marks = {name: re.findall(rf'class="{name}" d="([^"]+)"', svg) for name in ("oor", "warn")}
+    assert [marks["oor"][0].count("M"), marks["warn"][0].count("M")] == [2, 2]
+    below, above = marks["oor"][0].split("M")[1:]
+    assert below[-18:] != above[-18:]
+    assert svg.count('class="pt"') == 0  # the last one has a mark of its own
     assert svg.count('class="band"') == 1
     assert "&lt;nice&gt;" in svg
 
