@@ -122,7 +122,10 @@ def flags(catalogue: Catalogue, names: Sequence[str]) -> list[str]:
 
 
 def flag(catalogue: Catalogue, name: str) -> str:
-    """Return a flag in words; one that is not known keeps its name: nothing is left out."""
+    """Return a flag of ingest's (the contract's bits by name) in words.
+
+    One that is not known keeps its name: nothing is left out.
+    """
     _ = catalogue.gettext
     return {
         "body_movement": _("movement"),
@@ -131,14 +134,26 @@ def flag(catalogue: Catalogue, name: str) -> str:
         "pulse_over_range": _("pulse above the device's range"),
         "pulse_under_range": _("pulse below the device's range"),
         "improper_position": _("wrong position"),
-        "low_perfusion": _("low perfusion"),
-        "poor_signal": _("poor signal"),
-        "inadequate_signal": _("inadequate signal"),
-        "erratic_signal": _("erratic signal"),
-        "questionable": _("uncertain reading"),
-        "questionable_pulse": _("uncertain pulse"),
         "early_estimate": _("early estimate"),
-        "doubtful": _("uncertain reading"),
+        "questionable": _("uncertain reading"),
+        "from_storage": _("from the device's memory"),
+        "extended_display_update": _("device updates its display"),
+        "equipment_malfunction": _("device malfunction"),
+        "signal_processing_irregularity": _("irregular signal"),
+        "inadequate_signal": _("inadequate signal"),
+        "poor_signal": _("poor signal"),
+        "low_perfusion": _("low perfusion"),
+        "erratic_signal": _("erratic signal"),
+        "non_pulsatile": _("no pulse in the signal"),
+        "questionable_pulse": _("uncertain pulse"),
+        "analysis_ongoing": _("analysis not finished"),
+        "interference": _("interference"),
+        "unconnected_to_user": _("sensor off the finger"),
+        "unknown_sensor": _("unknown sensor"),
+        "displaced": _("sensor displaced"),
+        "sensor_malfunction": _("sensor malfunction"),
+        "disconnected": _("sensor disconnected"),
+        "time_estimated": _("time estimated"),
+        "time_unknown": _("time uncertain"),
         "suspected_double": _("possibly read twice"),
-        "other_person": _("may be another person"),
     }.get(name, name.replace("_", " "))

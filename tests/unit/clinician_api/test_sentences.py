@@ -14,9 +14,10 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from clinician_api.pages import catalogue, sentences, sparkline
+from clinician_api.pages import catalogue, sentences, sparkline, values
 from clinician_api.pages.sparkline import Point
 from clinician_api.pages.times import Reader
+from device_adapters.contract.readings import CuffStatus, SensorStatus
 from ingest_service.alerts.finding import Evidence
 from ingest_service.alerts.limits import Limits, Measure
 
@@ -236,9 +237,9 @@ def test_marks_differ_in_shape_and_side() -> None:
     limits = Limits(
         red_low=Decimal(85), yellow_low=Decimal(88), yellow_high=Decimal(97), red_high=Decimal(99)
     )
-    values = [Decimal(value) for value in (84, 87, 90, 98, 100)]
+    numbers = [Decimal(number) for number in (84, 87, 90, 98, 100)]
     svg = chart(
-        [Point(NOW - timedelta(days=9 - i), value) for i, value in enumerate(values)], limits
+        [Point(NOW - timedelta(days=9 - i), number) for i, number in enumerate(numbers)], limits
     )
 
     marks = {name: re.findall(rf'class="{name}" d="([^"]+)"', svg) for name in ("oor", "warn")}
@@ -252,3 +253,17 @@ def test_marks_differ_in_shape_and_side() -> None:
 
 def test_a_chart_without_values_is_empty_and_valid() -> None:
     assert 'class="ln"' not in chart([])
+
+
+NAMED = [
+    *(flag.name or "" for flag in CuffStatus),
+    *(flag.name or "" for flag in SensorStatus),
+    *("EARLY_ESTIMATE", "QUESTIONABLE", "FROM_STORAGE"),
+]
+
+
+@pytest.mark.parametrize("name", [name.lower() for name in NAMED])
+def test_every_flag_of_the_contract_has_words(name: str) -> None:
+    swedish = values.flag(CATALOGUES["sv"], name)
+
+    assert swedish != name.replace("_", " ")
