@@ -30,7 +30,7 @@ _WORLD: Final = (
     OSError,
 )
 _FIRST_DELAY_S: Final = 0.1
-_LONGEST_DELAY_S: Final = 10.0
+_LONGEST_DELAY_S: Final = 3.0
 
 
 async def admit_surely(

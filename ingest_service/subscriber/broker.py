@@ -43,7 +43,8 @@ class BrokerAddress:
 class Broker:
     """A worker's share of ``readings``, acknowledged by hand.
 
-    ``trouble`` is nothing while messages can come, else why they cannot.
+    ``trouble`` is nothing while messages can come, else why they cannot; ``has_left`` tells that
+    there is no subscription, so that none will come.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Broker:
         clock: Callable[[], datetime],
     ) -> None:
         self.trouble: str | None = "broker: not connected yet"
+        self.has_left = True
         self._address = address
         self._inbox = inbox
         self._clock = clock
@@ -77,6 +79,7 @@ class Broker:
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
+        self._client.on_unsubscribe = self._on_unsubscribe
         self._client.on_message = self._on_message
 
     def start(self) -> None:
@@ -147,6 +150,7 @@ class Broker:
             self._generation += 1
         self._inbox.forget()
         self.trouble = "broker: connection lost"
+        self.has_left = True
         logger.info("disconnected from the broker", extra={"reason": str(reason)})
 
     def _on_subscribe(
@@ -157,12 +161,23 @@ class Broker:
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
+        self.has_left = False
         refused = [str(reason) for reason in reasons if reason.is_failure]
         self.trouble = f"broker: subscription refused: {refused[0]}" if refused else None
         if refused:
             logger.error("the broker refuses the subscription", extra={"reason": refused[0]})
         else:
             logger.info("subscribed", extra={"topic": topics.READINGS_SHARED})
+
+    def _on_unsubscribe(
+        self,
+        _client: Client,
+        _userdata: Any,  # noqa: ANN401 paho's signature
+        _message_id: int,
+        _reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        self.has_left = True
 
     def _on_message(
         self,

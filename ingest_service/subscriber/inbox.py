@@ -34,7 +34,6 @@ class Inbox:
         self._letters: deque[Letter] = deque()
         self._arrived = asyncio.Event()
         self._is_waiting = False
-        self._is_closed = False
 
     def __len__(self) -> int:
         return len(self._letters)
@@ -53,11 +52,6 @@ class Inbox:
         """
         self._letters.clear()
 
-    def close(self) -> None:
-        """Let `take` return nothing once everything is taken."""
-        self._is_closed = True
-        self._arrived.set()
-
     async def take(self, *, most: int, most_bytes: int) -> list[Letter]:
         """Wait for messages, for as long as there are none, and return the oldest of them.
 
@@ -66,9 +60,9 @@ class Inbox:
             most_bytes: No further one once their payloads have this many bytes.
 
         Returns:
-            At least one, or none when the inbox is closed.
+            At least one.
         """
-        while not self._letters and not self._is_closed:
+        while not self._letters:
             self._arrived.clear()
             self._is_waiting = True
             if self._letters:  # put between the look and the flag, so nobody will wake us

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 _MOST_BYTES: Final = 512 * 1024  # of payload in one transaction
 _MOST_TRACES: Final = 20  # in one log line
 _WATCH_S: Final = 5.0
+_TURN_S: Final = 0.1
+_QUIET_TURNS: Final = 3
 
 
 class Postbox(Protocol):
@@ -31,6 +33,11 @@ class Postbox(Protocol):
     @property
     def trouble(self) -> str | None:
         """Return nothing while messages can come, else why not."""
+        ...
+
+    @property
+    def has_left(self) -> bool:
+        """Tell whether the broker gives us no further messages."""
         ...
 
     def publish(self, gateway_id: str, receipt: Receipt) -> None:
@@ -67,6 +74,7 @@ class Worker:
         self._health = health
         self._clock = clock
         self._batch_messages = batch_messages
+        self._is_busy = False
 
     async def serve(self, stop: asyncio.Event, *, drain_s: float) -> None:
         """Work until ``stop`` is set, then finish what has come, for at most ``drain_s`` seconds.
@@ -81,17 +89,31 @@ class Worker:
             watching = tasks.create_task(self._watch(), name="watch")
             await stop.wait()  # no deadline: that is a service's life
             self._broker.leave()
-            self._inbox.close()
-            _, unfinished = await asyncio.wait({consuming}, timeout=drain_s)
-            if unfinished:
+            try:
+                async with asyncio.timeout(drain_s):
+                    await self._run_dry()
+            except TimeoutError:
                 logger.warning(
                     "stopped before everything was stored", extra={"queued": len(self._inbox)}
                 )
             consuming.cancel()
             watching.cancel()
 
+    async def _run_dry(self) -> None:
+        """Wait until nothing has come for a while after the broker let us go.
+
+        What it had queued for us comes after its answer, and nobody else would get it.
+        """
+        quiet = 0
+        while quiet < _QUIET_TURNS:
+            await asyncio.sleep(_TURN_S)
+            is_quiet = self._broker.has_left and not len(self._inbox) and not self._is_busy
+            quiet = quiet + 1 if is_quiet else 0
+
     async def _consume(self) -> None:
-        while letters := await self._inbox.take(most=self._batch_messages, most_bytes=_MOST_BYTES):
+        while True:
+            letters = await self._inbox.take(most=self._batch_messages, most_bytes=_MOST_BYTES)
+            self._is_busy = True
             started = self._clock()
             batch = [_incoming(letter) for letter in letters]
             outcomes = await admit_surely(self._pool, batch, clock=self._clock)
@@ -99,6 +121,7 @@ class Worker:
                 for gateway_id, receipt in outcome.receipts:
                     self._broker.publish(gateway_id, receipt)
             self._broker.acknowledge(letters)
+            self._is_busy = False
             self._report(letters, outcomes, started)
 
     def _report(self, letters: list[Letter], outcomes: list[Outcome], started: datetime) -> None:

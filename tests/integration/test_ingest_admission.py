@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -221,9 +222,8 @@ def _impossible_saturation(home: Home) -> Incoming:
     ],
 )
 async def test_bad_input_waits_with_its_reason_and_is_receipted_and_the_good_is_stored(
-    home: Home, make: object, reason: str
+    home: Home, make: Callable[[Home], Incoming], reason: str
 ) -> None:
-    assert callable(make)
     good_before = home.message(home.cuff("128", "82"))
     bad = make(home)
     good_after = home.message(home.cuff("129", "83"))

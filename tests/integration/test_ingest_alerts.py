@@ -190,7 +190,7 @@ async def test_an_alert_that_no_program_can_read_hides_no_further_reading(home: 
 async def test_where_judging_fails_in_the_database_the_reading_is_stored_and_red(
     home: Home,
 ) -> None:
-    # A state that the unique index does not know to be open: raising then fails as a statement.
+    # Whatever may be wrong there: writing the alert fails, as a statement.
     await home.give(home.cuff("192", "118", ago=_minutes(5)))
     home.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
@@ -202,13 +202,11 @@ async def test_where_judging_fails_in_the_database_the_reading_is_stored_and_red
     )
 
     async with connections.pool(home.database.dsn("hemvital_ingest"), name="test", size=1) as pool:
-        outcomes = await admit_surely(
-            pool,
-            [home.message(home.cuff("201", "120")), home.message(home.cuff("128", "82", device="cuff-2"))],
-            clock=lambda: home.now,
-        )  # fmt: skip
+        high = home.message(home.cuff("201", "120"))
+        normal = home.message(home.cuff("128", "82", device="cuff-2"))
+        outcomes = await admit_surely(pool, [high, normal], clock=lambda: home.now)
 
-    assert sum((o.counts for o in outcomes), Counter()) == {"stored": 2}
+    assert sum((outcome.counts for outcome in outcomes), Counter[str]()) == {"stored": 2}
     assert sorted(row["rule"] for row in home.rows("alert")) == [
         "could_not_judge",
         "limit.blood_pressure",

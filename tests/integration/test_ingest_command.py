@@ -1,0 +1,206 @@
+"""``hemvital-ingest`` as an operator meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ingest_service.store import migration
+from tests.support.ingest import document, registered
+from tests.support.services import Database
+
+pytestmark = pytest.mark.timescale
+
+
+def _ingest(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HEMVITAL_")}
+    return subprocess.run(
+        [sys.executable, "-m", "ingest_service.command", *arguments],
+        env=environment | {f"HEMVITAL_INGEST_{k}": v for k, v in settings.items()},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_migrate_brings_an_empty_database_to_the_current_schema(empty_database: Database) -> None:
+    done = _ingest("migrate", OWNER_DATABASE=empty_database.dsn())
+    again = _ingest("migrate", OWNER_DATABASE=empty_database.dsn())
+
+    assert (done.returncode, again.returncode) == (0, 0)
+    assert "applied" in done.stdout
+    assert again.stdout == "the schema is current\n"
+
+
+def test_several_migrations_at_once_apply_each_step_once(empty_database: Database) -> None:
+    applied: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: applied.append(migration.apply(empty_database.dsn())))
+        for _ in range(4)
+    ]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+
+    assert sorted(applied)[:3] == [0, 0, 0]
+    assert len(applied) == 4
+    assert max(applied) > 0
+
+
+def test_a_killed_migration_leaves_no_lock_behind(empty_database: Database) -> None:
+    with psycopg.connect(empty_database.dsn(), autocommit=True) as other:
+        with other.transaction(force_rollback=True):
+            # The same table, not committed: the migration stands in its middle and waits.
+            other.execute("CREATE TABLE care_provider (id int)")
+            process = subprocess.Popen(
+                [sys.executable, "-m", "ingest_service.command", "migrate"],
+                env=os.environ | {"HEMVITAL_INGEST_OWNER_DATABASE": empty_database.dsn()},
+            )
+            _wait_for(other, "SELECT count(*) FROM pg_locks WHERE NOT granted")
+            process.send_signal(signal.SIGKILL)
+            process.wait(timeout=10)
+
+        assert migration.apply(empty_database.dsn()) > 0
+
+
+def test_a_lock_row_that_the_library_left_behind_is_no_obstacle(database: Database) -> None:
+    with psycopg.connect(database.dsn(), autocommit=True) as other:
+        other.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 1)")
+
+    assert migration.apply(database.dsn()) == 0
+
+
+def _wait_for(connection: psycopg.Connection, count: str) -> None:
+    deadline = time.monotonic() + 20
+    while connection.execute(count.encode()).fetchone() == (0,):
+        assert time.monotonic() < deadline, "the migration never began"
+        time.sleep(0.05)
+
+
+def test_register_writes_the_document_and_again_changes_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "home.json"
+    file.write_text(document(patients=2).model_dump_json(), encoding="utf-8")
+
+    first = _ingest("register", str(file), OWNER_DATABASE=database.dsn())
+    second = _ingest("register", str(file), OWNER_DATABASE=database.dsn())
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr
+    with psycopg.connect(database.dsn()) as opened:
+        rows = opened.execute(
+            "SELECT identifier_system, birth_date::text, gender, version FROM patient "
+            "ORDER BY identifier_value"
+        ).fetchall()
+    # The published identities' dates, and the sex digit: 0 is even, 5 is odd.
+    assert rows == [
+        ("http://electronichealth.se/identifier/personnummer", "1950-09-07", "male", 1),
+        ("http://electronichealth.se/identifier/personnummer", "1961-01-18", "female", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"care_unit": []}, "care_unit: Extra inputs"),
+        ({"patients": [{"id": 1}]}, "patients.0"),
+    ],
+)
+def test_register_names_what_is_wrong(
+    database: Database, tmp_path: Path, change: dict[str, object], told: str
+) -> None:
+    file = tmp_path / "home.json"
+    file.write_text(json.dumps(change), encoding="utf-8")
+
+    refused = _ingest("register", str(file), OWNER_DATABASE=database.dsn())
+
+    assert refused.returncode == 1
+    assert told in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_register_refuses_a_personal_identity_with_a_wrong_check_digit(
+    database: Database, tmp_path: Path
+) -> None:
+    text = document().model_dump_json().replace("196101182803", "196101182804")
+    file = tmp_path / "home.json"
+    file.write_text(text, encoding="utf-8")
+
+    refused = _ingest("register", str(file), OWNER_DATABASE=database.dsn())
+
+    assert refused.returncode == 1
+    assert "patients.0.identifier" in refused.stderr
+    assert "196101182804" not in refused.stderr
+
+
+async def test_export_and_quarantine_speak_json_lines(database: Database) -> None:
+    home = await registered(database)
+    record = home.cuff("128", "82")
+    await home.give(record, home.cuff("350", "82"))
+    reader = {"DATABASE": database.dsn("hemvital_ingest")}
+
+    exported = _ingest("export", "readings", **reader)
+    listed = _ingest("quarantine", "list", "--json", **reader)
+    [entry] = [json.loads(line) for line in listed.stdout.splitlines()]
+    shown = _ingest("quarantine", "show", str(entry["id"]), **reader)
+    missing = _ingest("quarantine", "show", "999", **reader)
+
+    [line] = [json.loads(line) for line in exported.stdout.splitlines()]
+    assert set(line) == {
+        "record_id",
+        "device_id",
+        "characteristic",
+        "raw",
+        "patient_id",
+        "effective_at",
+    }
+    assert (line["record_id"], line["raw"]) == (
+        str(record.record_id),
+        record.reception.raw.hex(),
+    )
+    assert entry["reason"] == "impossible_value"
+    assert json.loads(shown.stdout)["reading"]["systolic"] == "350"
+    assert (missing.returncode, missing.stdout) == (1, "")
+
+
+def test_restored_gives_the_database_another_life(database: Database) -> None:
+    query = "SELECT id::text FROM incarnation"
+    with psycopg.connect(database.dsn(), autocommit=True) as opened:
+        before = opened.execute(query).fetchone()
+        done = _ingest("restored", OWNER_DATABASE=database.dsn())
+        after = opened.execute(query).fetchone()
+
+    assert done.returncode == 0
+    assert before != after
+    assert after is not None
+    assert after[0] in done.stdout
+
+
+def test_a_misspelt_variable_stops_the_start_with_its_name() -> None:
+    stopped = _ingest("run", DATABASSE="x")
+
+    assert stopped.returncode == 2
+    assert stopped.stderr == (
+        "Unknown setting HEMVITAL_INGEST_DATABASSE; did you mean HEMVITAL_INGEST_DATABASE?\n"
+    )
+
+
+def test_a_missing_or_wrong_variable_is_named() -> None:
+    missing = _ingest("migrate")
+    wrong = _ingest("run", DATABASE="x", BROKER_PORT="often")
+
+    assert missing.stderr == "The setting HEMVITAL_INGEST_OWNER_DATABASE is missing.\n"
+    assert "HEMVITAL_INGEST_BROKER_" in wrong.stderr
+    assert (missing.returncode, wrong.returncode) == (2, 2)

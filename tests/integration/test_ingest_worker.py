@@ -1,0 +1,352 @@
+"""A real worker between the real broker and the real database, killed where it hurts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+import pytest
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from deploy.local.services import BROKER, DATABASE, Services
+from device_adapters.contract import topics
+from device_adapters.contract.messages import Receipt, Resend, decode_receipt, decode_resend
+from device_adapters.contract.topics import Leaf
+from ingest_service.admission.incoming import Incoming
+from ingest_service.jobs.downlink import Downlink
+from ingest_service.jobs.holes import ask_for_missing
+from ingest_service.store import connections, migration
+from ingest_service.subscriber.broker import BrokerAddress
+from tests.support.ingest import GATEWAY, Home, registered
+from tests.support.services import EMPTY, Broker, Database, cloned
+
+pytestmark = [pytest.mark.timescale, pytest.mark.broker, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def own(disposable_services: Services) -> Generator[Database]:
+    """A database and a broker of this test alone: nobody else's worker shares its messages."""
+    with cloned(disposable_services, EMPTY) as database:
+        migration.apply(database.dsn())
+        yield database
+
+
+@dataclass(slots=True)
+class Gateway:
+    """A gateway's connection: publishes and keeps the receipts that come."""
+
+    database: Database
+    receipts: list[Receipt] = field(default_factory=list[Receipt])
+    requests: list[Resend] = field(default_factory=list[Resend])
+    _client: Client = field(init=False)
+    _subscribed: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        broker = Broker(services=self.database.services)
+        identity = broker.gateway(GATEWAY)
+        self._client = Client(
+            CallbackAPIVersion.VERSION2, client_id=GATEWAY, protocol=MQTTProtocolVersion.MQTTv5
+        )
+        tls = ssl.create_default_context(cafile=str(broker.authority))
+        tls.load_cert_chain(str(identity.certificate), str(identity.key))
+        self._client.tls_set_context(tls)  # pyright: ignore[reportUnknownMemberType] half-typed
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = self._listen
+        self._client.on_subscribe = self._note_subscription
+        self._client.on_message = self._take
+
+    def __enter__(self) -> Self:
+        broker = Broker(services=self.database.services)
+        self._client.connect(broker.host, broker.port)
+        self._client.loop_start()
+        assert self._subscribed.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def publish(self, message: Incoming) -> None:
+        properties = Properties(PacketTypes.PUBLISH)
+        properties.UserProperty = list(message.properties)
+        topic = topics.topic(message.gateway_id, Leaf.READINGS)
+        self._client.publish(topic, message.payload, qos=1, properties=properties)
+
+    def received(self) -> set[int]:
+        """Return every number that a receipt named."""
+        ranges = [r for receipt in list(self.receipts) for r in receipt.ranges]
+        return {number for first, last in ranges for number in range(first, last + 1)}
+
+    def _listen(self, client: Client, *_: object) -> None:
+        client.subscribe(
+            [(topics.topic(GATEWAY, leaf), 1) for leaf in (Leaf.RECEIPTS, Leaf.RESEND)]
+        )
+
+    def _note_subscription(self, *_: object) -> None:
+        self._subscribed.set()
+
+    def _take(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+        if message.topic.endswith("receipts"):
+            self.receipts.append(decode_receipt(bytes(message.payload)))
+        else:
+            self.requests.append(decode_resend(bytes(message.payload)))
+
+
+@dataclass(slots=True)
+class Worker:
+    """A worker's process and its log."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+
+    def port(self) -> int:
+        return next(line["port"] for line in self.lines() if line["message"] == "serving")
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            url = f"http://127.0.0.1:{self.port()}{path}"
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+
+@contextmanager
+def working(database: Database, log: Path, **settings: str) -> Generator[Worker]:
+    broker = Broker(services=database.services)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HEMVITAL_")}
+    environment |= {
+        "HEMVITAL_INGEST_DATABASE": database.dsn("hemvital_ingest"),
+        "HEMVITAL_INGEST_BROKER_HOST": broker.host,
+        "HEMVITAL_INGEST_BROKER_PORT": str(broker.port),
+        "HEMVITAL_INGEST_BROKER_AUTHORITY": str(broker.authority),
+        "HEMVITAL_INGEST_BROKER_CERTIFICATE": str(broker.ingest.certificate),
+        "HEMVITAL_INGEST_BROKER_KEY": str(broker.ingest.key),
+        "HEMVITAL_INGEST_HTTP_PORT": "0",
+    }
+    environment |= {f"HEMVITAL_INGEST_{name}": value for name, value in settings.items()}
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ingest_service.command", "run"],
+            env=environment,
+            stderr=stderr,
+        )
+    worker = Worker(process, log)
+    try:
+        wait_until(lambda: any(line["message"] == "subscribed" for line in worker.lines()))
+        yield worker
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def readings(home: Home, count: int) -> list[Incoming]:
+    return [
+        home.message(home.cuff("128", "82", ago=timedelta(seconds=number)))
+        for number in range(count)
+    ]
+
+
+def publish(gateway: Gateway, given: Iterable[Incoming]) -> None:
+    for message in given:
+        gateway.publish(message)
+
+
+async def test_a_message_is_stored_receipted_and_seen_in_log_and_metrics(
+    own: Database, tmp_path: Path
+) -> None:
+    home = await registered(own)
+    with working(own, tmp_path / "ingest.log") as worker, Gateway(own) as gw:
+        record = home.cuff("192", "118")
+        publish(gw, [home.message(record)])
+        wait_until(lambda: gw.received() == {1})
+        await asyncio.sleep(0.2)
+
+        committed = [line for line in worker.lines() if line["message"] == "batch committed"]
+        assert committed[0]["trace_ids"] == [record.trace_id]
+        _, metrics = worker.get("/metrics")
+        assert 'hemvital_ingest_records_total{outcome="stored"} 1.0' in metrics
+        assert worker.get("/healthz") == (200, "alive")
+        assert worker.get("/readyz") == (200, "ready")
+        assert worker.get("/else")[0] == 404
+
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(timeout=15) == 0
+    assert len(home.rows("alert")) == 1
+
+
+async def test_a_worker_killed_at_the_commit_doubles_nothing_and_loses_nothing(
+    own: Database, tmp_path: Path
+) -> None:
+    home = await registered(own)
+    given: list[Incoming] = []
+    with (
+        Gateway(own) as gw,
+        psycopg.connect(own.dsn("hemvital_api"), autocommit=True) as pages,
+    ):
+        pages.execute("LISTEN worklist")
+        for kill in range(5):
+            batch = readings(home, 40)
+            given += batch
+            with working(own, tmp_path / f"log-{kill}", BATCH_MESSAGES="8") as worker:
+                publish(gw, batch)
+                # The notification leaves with the commit, before receipt and PUBACK.
+                assert list(pages.notifies(timeout=20, stop_after=1))
+                worker.process.send_signal(signal.SIGKILL)
+                worker.process.wait(timeout=10)
+        everything = set(range(1, len(given) + 1))
+        with working(own, tmp_path / "log-last"):
+            for message in given:  # what a gateway does without a receipt
+                gw.publish(message)
+            wait_until(lambda: gw.received() == everything)
+
+    assert len(home.rows("device_record")) == len(given)
+    assert len(home.rows("observation")) == len(given)
+    assert home.rows("quarantine") == []
+
+
+async def test_the_database_is_killed_and_comes_back_under_load(
+    own: Database, tmp_path: Path
+) -> None:
+    home = await registered(own)
+    with working(own, tmp_path / "ingest.log") as worker, Gateway(own) as gw:
+        publish(gw, readings(home, 100))
+        wait_until(lambda: bool(gw.received()))
+        own.services.kill(DATABASE)
+        publish(gw, readings(home, 100))
+        wait_until(lambda: worker.get("/readyz")[0] == 503)
+        own.services.start()
+        wait_until(lambda: gw.received() == set(range(1, 201)))
+        wait_until(lambda: worker.get("/readyz")[0] == 200)
+
+    assert len(home.rows("device_record")) == 200
+    assert home.rows("quarantine") == []
+
+
+async def test_after_the_broker_was_killed_the_worker_listens_again(
+    own: Database, tmp_path: Path
+) -> None:
+    home = await registered(own)
+    with working(own, tmp_path / "ingest.log") as worker, Gateway(own) as gw:
+        own.services.kill(BROKER)
+        wait_until(lambda: worker.get("/readyz")[0] == 503)
+        own.services.start()
+        wait_until(lambda: worker.get("/readyz")[0] == 200)
+        message = home.message(home.cuff("128", "82"))
+
+        def is_receipted() -> bool:
+            gw.publish(message)  # until there is a receipt, as a gateway does
+            time.sleep(0.3)
+            return gw.received() == {1}
+
+        wait_until(is_receipted)
+
+    assert len(home.rows("device_record")) == 1
+
+
+async def test_two_workers_share_the_load_and_one_that_leaves_takes_nothing_with_it(
+    own: Database, tmp_path: Path
+) -> None:
+    home = await registered(own)
+    with (
+        working(own, tmp_path / "log-1", CLIENT_ID="ingest-1") as first,
+        working(own, tmp_path / "log-2", CLIENT_ID="ingest-2") as second,
+        Gateway(own) as gw,
+    ):
+        publish(gw, readings(home, 150))
+        first.process.send_signal(signal.SIGTERM)
+        assert first.process.wait(timeout=20) == 0
+        publish(gw, readings(home, 150))
+        wait_until(lambda: gw.received() == set(range(1, 301)))
+        assert any("stored" in line for line in second.lines())
+
+    assert len(home.rows("device_record")) == 300
+
+
+async def test_a_gateway_is_asked_once_for_a_number_that_never_came(own: Database) -> None:
+    home = await registered(own)
+    broker = Broker(services=own.services)
+    await home.send(home.message(home.cuff("128", "82"), first=1))
+    await home.send(home.message(home.cuff("129", "82"), first=5))
+    downlink = Downlink(
+        BrokerAddress(
+            host=broker.host,
+            port=broker.port,
+            authority=broker.authority,
+            certificate=broker.ingest.certificate,
+            key=broker.ingest.key,
+            client_id="ingest-jobs",
+        )
+    )
+    with Gateway(own) as gw:
+        downlink.start()
+        wait_until(lambda: downlink.trouble is None)
+        async with connections.pool(own.dsn("hemvital_jobs"), name="test", size=1) as pool:
+            asked = [
+                await ask_for_missing(
+                    pool, downlink, now=home.now + timedelta(seconds=s), age_s=60
+                )
+                for s in (30, 90, 100)
+            ]
+        wait_until(lambda: bool(gw.requests))
+        downlink.stop()
+
+        assert asked == [0, 1, 0]
+        assert [request.ranges for request in gw.requests] == [((2, 4),)]
+
+
+def test_the_jobs_process_becomes_ready_and_stops(own: Database, tmp_path: Path) -> None:
+    broker = Broker(services=own.services)
+    with (tmp_path / "ingest.log").open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ingest_service.command", "jobs"],
+            env=os.environ
+            | {
+                "HEMVITAL_INGEST_JOBS_DATABASE": own.dsn("hemvital_jobs"),
+                "HEMVITAL_INGEST_BROKER_HOST": broker.host,
+                "HEMVITAL_INGEST_BROKER_PORT": str(broker.port),
+                "HEMVITAL_INGEST_BROKER_AUTHORITY": str(broker.authority),
+                "HEMVITAL_INGEST_BROKER_CERTIFICATE": str(broker.ingest.certificate),
+                "HEMVITAL_INGEST_BROKER_KEY": str(broker.ingest.key),
+                "HEMVITAL_INGEST_JOBS_HTTP_PORT": "0",
+            },
+            stderr=stderr,
+        )
+    jobs = Worker(process, tmp_path / "ingest.log")
+    try:
+        wait_until(lambda: any(line["message"] == "serving" for line in jobs.lines()))
+        wait_until(lambda: jobs.get("/readyz") == (200, "ready"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+    finally:
+        process.kill()
+        process.wait(timeout=10)
