@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX: Final = "HEMVITAL_INGEST_"
 
@@ -17,8 +16,8 @@ class SettingsError(ValueError):
     """A setting is missing, unknown or wrong; the text is one sentence that names it."""
 
 
-class _Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -73,6 +72,7 @@ def load(kind: type[_T], environment: Mapping[str, str]) -> _T:
     """Return a command's settings.
 
     Every command knows every variable of the service, so that one environment serves them all.
+    Not by pydantic-settings, which overlooks a misspelt name at the top level.
 
     Raises:
         SettingsError: In one sentence.
@@ -83,8 +83,9 @@ def load(kind: type[_T], environment: Mapping[str, str]) -> _T:
             nearest = difflib.get_close_matches(name.upper(), known, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else "."
             raise SettingsError(f"Unknown setting {name}{hint}")
+    given = {name.upper().removeprefix(PREFIX).lower(): environment[name] for name in environment}
     try:
-        return kind()
+        return kind.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = f"{PREFIX}{first['loc'][0]}".upper()
