@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ended.wait()  # until it is told
     client.disconnect()
     client.loop_stop()
+    print(f"{taken} in all", flush=True)
     return 0
 
 

@@ -94,7 +94,8 @@ class IngestBench:
             Program(
                 name="bench-ingest",
                 command=["hemvital-ingest", "run"],
-                environment=environments.ingest(),
+                # Without a session that outlives it, or the broker would keep a share for it.
+                environment={**environments.ingest(), "HEMVITAL_INGEST_SESSION_EXPIRY_S": "0"},
                 ready_url=f"{environments.monitoring('ingest')}/readyz",
             )
         )
