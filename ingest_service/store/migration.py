@@ -1,4 +1,7 @@
-"""Bring a database from empty, or from any older release, to the current schema."""
+"""Bring a database from empty, or from any older release, to the current schema.
+
+Our migrations and those that the installed procrastinate brings are one chain, in one table.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 import psycopg
 import yoyo  # pyright: ignore[reportMissingTypeStubs] it has none
+from procrastinate.schema import SchemaManager
 from psycopg.conninfo import conninfo_to_dict
 
 _SCRIPTS: Final = Path(__file__).with_name("migrations")
@@ -50,7 +54,8 @@ def apply(dsn: str) -> int:
             # yoyo's own lock is a row that SIGKILL leaves behind. Whoever holds the lock above
             # is alone, so a row there now is such a one.
             backend.break_lock()
-            scripts = cast("_Migrations", yoyo.read_migrations(str(_SCRIPTS)))  # pyright: ignore[reportUnknownMemberType] untyped
+            sources = str(_SCRIPTS), SchemaManager.get_migrations_path()
+            scripts = cast("_Migrations", yoyo.read_migrations(*sources))  # pyright: ignore[reportUnknownMemberType] untyped
             missing = backend.to_apply(scripts)
             backend.apply_migrations(missing)
         finally:
