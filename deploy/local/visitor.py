@@ -20,17 +20,28 @@ class VisitError(Exception):
 class Nurse:
     """Signs in at the stand-in provider and reads the worklist as the page's script does."""
 
-    def __init__(self, url: str, subject: str) -> None:
+    def __init__(self, url: str) -> None:
         self._http = httpx.Client(
             base_url=url,
             follow_redirects=True,
             timeout=_TIMEOUT_S,
             event_hooks={"request": [self._add_cookies]},
         )
+
+    def sign_in(self, subject: str) -> None:
+        """Sign in as one of the provider's people.
+
+        Raises:
+            VisitError: If that does not end at the worklist.
+        """
         form = self._http.get("/worklist")
         page = self._http.post(form.url, data={"sub": subject})
         if not page.is_success or page.url.path != "/worklist":
             raise VisitError(f"sign-in ended at {page.url.path} with status {page.status_code}")
+
+    def close(self) -> None:
+        """Leave."""
+        self._http.close()
 
     def _add_cookies(self, request: httpx.Request) -> None:
         # As browsers do for loopback addresses: Secure cookies travel to them without TLS.
@@ -55,8 +66,12 @@ class Ehr:
             timeout=_TIMEOUT_S,
         )
 
+    def close(self) -> None:
+        """Leave."""
+        self._http.close()
+
     def observations(
-        self, patient_id: str, code: str, since: datetime
+        self, patient_id: str, code: str, *, since: datetime
     ) -> Sequence[dict[str, Any]]:
         """Return a patient's observations of one LOINC code since a time, newest first."""
         answer = self._http.get(
