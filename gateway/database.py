@@ -105,10 +105,13 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                # On a full disk SQLite has rolled back by itself; a commit that failed may have
+                # left it open, and what is journalled next would not be on the disk.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
         finally:
             if not is_durable:
                 connection.execute("PRAGMA synchronous = FULL")

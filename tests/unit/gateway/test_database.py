@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,42 @@ def test_an_error_takes_the_whole_transaction_back(tmp_path: Path) -> None:
         fail_after_writing()
 
     assert database.connection.execute("SELECT count(*) FROM device").fetchone() == (0,)
+    database.close()
+
+
+def test_a_full_disk_is_named_and_leaves_no_transaction_open(tmp_path: Path) -> None:
+    # An entry written into a transaction that was left open would not be on the disk.
+    database = open_database(tmp_path, START)
+    (pages,) = database.connection.execute("PRAGMA page_count").fetchone()
+    database.connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+    def fill() -> None:
+        with database.transaction(is_durable=False) as connection:
+            for number in range(100):
+                connection.execute("INSERT INTO device (id) VALUES (?)", (f"{number:4000}",))
+
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        fill()
+    assert not database.connection.in_transaction
+    assert database.connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    database.close()
+
+
+def test_a_commit_that_fails_is_taken_back(tmp_path: Path) -> None:
+    database = open_database(tmp_path, START)
+
+    def break_a_rule_that_is_looked_at_in_the_end() -> None:
+        with database.transaction(is_durable=False) as connection:
+            connection.execute("PRAGMA defer_foreign_keys = ON")
+            connection.execute(
+                "INSERT INTO outbox (epoch, number, record, trace_id, queued_us)"
+                " VALUES (99, 1, x'', '', 0)"
+            )
+
+    with pytest.raises(sqlite3.IntegrityError):
+        break_a_rule_that_is_looked_at_in_the_end()
+    assert not database.connection.in_transaction
+    assert database.connection.execute("PRAGMA synchronous").fetchone() == (2,)
     database.close()
 
 
