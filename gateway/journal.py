@@ -151,7 +151,7 @@ def has_lost_clock(before: datetime | None, shown: datetime) -> bool:
     if before is None:
         return False
     was_set, is_set = before.year >= FIRST_YEAR, shown.year >= FIRST_YEAR
-    return (was_set and not is_set) or shown < before - timedelta(days=1)
+    return (was_set and not is_set) or before - shown > timedelta(days=1)
 
 
 def _generation(connection: sqlite3.Connection, device_id: str) -> int:

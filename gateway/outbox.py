@@ -121,7 +121,9 @@ class Outbox:
         with database.transaction() as connection:
             if connection.execute("SELECT 1 FROM epoch").fetchone() is None:
                 self._start_epoch(connection, "journal created")
-            connection.execute("UPDATE outbox SET due_ns = 0, attempts = 0")
+            connection.execute(
+                "UPDATE outbox SET due_ns = 0, attempts = 0 WHERE delivered_us IS NULL"
+            )
 
     @property
     def epoch(self) -> UUID:
@@ -204,7 +206,7 @@ class Outbox:
         Raises:
             ContractError: If a range is none.
         """
-        _check(receipt.ranges)
+        ranges = _merged(receipt.ranges)
         with self._database.transaction(is_durable=bool(receipt.conflicts)) as connection:
             is_other = self._note_incarnation(connection, receipt.incarnation)
             sequence = _sequence(connection, receipt.epoch)
@@ -215,7 +217,7 @@ class Outbox:
                 connection.execute(
                     _DELIVERED, (to_us(self._now()), sequence, first, last)
                 ).rowcount
-                for first, last in receipt.ranges
+                for first, last in ranges
             )
         return Receipted(delivered=delivered, renumbered=renumbered, is_other_incarnation=is_other)
 
@@ -225,12 +227,12 @@ class Outbox:
         Raises:
             ContractError: If a range is none.
         """
-        _check(request.ranges)
+        ranges = _merged(request.ranges)
         with self._database.transaction(is_durable=False) as connection:
             sequence = _sequence(connection, request.epoch)
             return sum(
                 connection.execute(_AGAIN, (sequence, first, last)).rowcount
-                for first, last in request.ranges
+                for first, last in ranges
             )
 
     def standing(self) -> Standing:
@@ -335,7 +337,18 @@ def _sequence(connection: sqlite3.Connection, epoch: UUID) -> int | None:
     return None if row is None else int(row[0])
 
 
-def _check(ranges: Sequence[tuple[int, int]]) -> None:
-    for first, last in ranges:
+def _merged(ranges: Iterable[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+    """Return the ranges in order and without overlap: each row is then walked once, however many.
+
+    Raises:
+        ContractError: If one is none.
+    """
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
         if not 1 <= first <= last <= _MAX_INTEGER:
             raise ContractError(f"range {first}-{last}: not one of a gateway's numbers")
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = merged[-1][0], max(merged[-1][1], last)
+        else:
+            merged.append((first, last))
+    return merged

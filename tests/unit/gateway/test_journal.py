@@ -65,6 +65,7 @@ def test_an_appended_value_is_there_after_the_process_died(
         ("2020-01-01T00:00:00", "2019-12-31T23:59:59", True),
         ("2000-01-01T00:00:00", "2026-11-23T08:00:00", False),
         ("2000-01-05T00:00:00", "2000-01-01T00:00:00", True),
+        ("0001-01-01T00:00:00", "0001-01-01T00:00:00", False),  # the calendar's first day
     ],
 )
 def test_a_clock_that_jumped_back_was_lost(before: str | None, shown: str, expected: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -54,6 +55,31 @@ def receipt(
         ranges=ranges,
         conflicts=tuple(conflicts),
     )
+
+
+def test_ranges_that_overlap_are_walked_once(database: Database, outbox: Outbox) -> None:
+    # As many as a message from the server can hold; walked one by one this takes minutes.
+    add(database, outbox, *[b"a"] * 2000)
+    send_all(outbox)
+    ranges = ((1, 2**63 - 1),) * 10_000
+
+    began = time.monotonic()
+    kept = outbox.resend(Resend(epoch=outbox.epoch, ranges=ranges))
+    send_all(outbox)
+    done = outbox.receipt(receipt(outbox, *ranges))
+
+    assert (kept, done.delivered) == (2000, 2000)
+    assert time.monotonic() - began < 5
+
+
+def test_ranges_that_meet_count_each_number_once(database: Database, outbox: Outbox) -> None:
+    add(database, outbox, *[b"a"] * 9)
+    send_all(outbox)
+
+    done = outbox.receipt(receipt(outbox, (7, 8), (1, 2), (2, 4), (3, 3), (5, 5)))
+
+    assert done.delivered == 7
+    assert [each.first for each in [due(outbox, 3600 * S)] if each] == [6]
 
 
 def test_records_are_numbered_from_one(database: Database, outbox: Outbox) -> None:
