@@ -156,6 +156,10 @@ async def _serve(settings: Settings, database: Database) -> None:
         software=f"hemvital {version('hemvital')}",
     )
 
+    def reconnected() -> None:
+        forwarder.reconnected()
+        upkeep.tell_status()
+
     def problems() -> Iterable[str]:
         if not radio.is_listening:
             yield "the radio does not listen"
@@ -164,7 +168,7 @@ async def _serve(settings: Settings, database: Database) -> None:
 
     metrics.is_broker_connected.set_function(lambda: publisher.is_connected)
     with _health(settings, metrics, problems):
-        publisher.start(on_change=forwarder.wake, on_connected=upkeep.tell_status)
+        publisher.start(on_change=forwarder.wake, on_connected=reconnected)
         try:
             await serve(radio, decoding, forwarder, upkeep, drain_s=settings.drain_s, stop=stop)
         finally:

@@ -13,12 +13,15 @@ from device_adapters.contract import messages
 from device_adapters.contract.messages import ContractError
 from device_adapters.contract.topics import Leaf
 from gateway.observability import Metrics
-from gateway.outbox import Batch, Outbox
+from gateway.outbox import FIRST_RESEND_NS, Batch, Outbox
 from gateway.publisher import Downlink
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_WAIT_S: Final = 60.0
+# After a reconnect the workers get as long to reconnect too: what a broker takes before that
+# may go to nobody.
+_RECONNECT_NS: Final = 3 * 10**9
 
 
 class Publisher(Protocol):
@@ -69,10 +72,22 @@ class Forwarder:
         self._max_records = max_records
         self._changed = asyncio.Event()
         self._answered = asyncio.Event()
+        self._hastened_ns = 0
 
     def wake(self) -> None:
         """Look again: there is something new to send, or a way to send it."""
         self._changed.set()
+
+    def reconnected(self) -> None:
+        """Send soon what the broker may have lost: one that was killed has, whatever it says.
+
+        A connection that comes and goes brings no more than the timer's first interval would.
+        """
+        now_ns = self._monotonic_ns()
+        if self._hastened_ns <= now_ns:
+            self._hastened_ns = max(now_ns + _RECONNECT_NS, self._hastened_ns + FIRST_RESEND_NS)
+        self._outbox.hasten(self._hastened_ns)
+        self.wake()
 
     async def run(self) -> None:
         """Send and listen until cancelled."""
@@ -92,7 +107,7 @@ class Forwarder:
                 return False
             self._outbox.sent(batch, self._monotonic_ns())
             self._metrics.sent.inc(len(batch.records))
-            if batch.attempts:
+            if batch.is_repeated:
                 self._metrics.resent.inc(len(batch.records))
         return True
 

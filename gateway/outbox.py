@@ -30,7 +30,7 @@ _MAX_INTEGER: Final = 2**63 - 1
 _DOUBLINGS: Final = 5  # 30 s doubled five times is beyond 15 min
 
 _DUE: Final = """
-SELECT epoch, number, record, trace_id, attempts
+SELECT epoch, number, record, trace_id, attempts, sent_us IS NOT NULL
   FROM outbox
  WHERE delivered_us IS NULL AND due_ns <= ?
  ORDER BY epoch, number
@@ -42,6 +42,11 @@ SELECT epoch, number, record, trace_id, attempts
 _DELIVERED: Final = """
 UPDATE outbox SET delivered_us = ?
  WHERE epoch = ? AND number BETWEEN ? AND ? AND delivered_us IS NULL AND sent_us IS NOT NULL
+"""
+
+_SOON: Final = """
+UPDATE outbox SET attempts = 0, due_ns = min(due_ns, ?)
+ WHERE delivered_us IS NULL AND sent_us IS NOT NULL
 """
 
 _AGAIN: Final = """
@@ -72,6 +77,7 @@ class Batch:
     records: tuple[bytes, ...]
     trace_id: str
     attempts: int
+    is_repeated: bool
 
     @property
     def last(self) -> int:
@@ -157,10 +163,10 @@ class Outbox:
         rows = self._database.connection.execute(_DUE, (now_ns, max_records)).fetchall()
         if not rows:
             return None
-        sequence, first, _, trace_id, attempts = rows[0]
+        sequence, first, _, trace_id, attempts, is_repeated = rows[0]
         records: list[bytes] = []
         room = max_bytes - ENVELOPE_BYTES
-        for index, (row_sequence, number, record, _, _) in enumerate(rows):
+        for index, (row_sequence, number, record, *_) in enumerate(rows):
             room -= len(record) + 1
             is_next = row_sequence == sequence and number == first + index
             if not is_next or (room < 0 and records):
@@ -176,6 +182,7 @@ class Outbox:
             records=tuple(records),
             trace_id=trace_id,
             attempts=attempts,
+            is_repeated=bool(is_repeated),
         )
 
     def sent(self, batch: Batch, now_ns: int) -> None:
@@ -187,6 +194,14 @@ class Outbox:
                 " WHERE epoch = ? AND number BETWEEN ? AND ?",
                 (to_us(self._now()), now_ns + wait_ns, batch.sequence, batch.first, batch.last),
             )
+
+    def hasten(self, due_ns: int) -> None:
+        """Make what was sent and has no receipt due at ``due_ns`` at the latest.
+
+        Its timer begins anew after that: what it had waited for may have come back.
+        """
+        with self._database.transaction(is_durable=False) as connection:
+            connection.execute(_SOON, (due_ns,))
 
     def next_due_ns(self) -> int | None:
         """Return when the next record is due, or None if everything was delivered."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import shutil
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -75,11 +76,13 @@ class Sender:
 @asynccontextmanager
 async def sending(settings: Settings, *, speed: int = 1) -> AsyncGenerator[Sender]:
     sender = Sender(settings, speed)
+
+    def reconnected() -> None:
+        sender.forwarder.reconnected()
+        sender.publisher.publish_status(GatewayStatus(is_online=True))
+
     running = asyncio.ensure_future(sender.forwarder.run())
-    sender.publisher.start(
-        on_change=sender.forwarder.wake,
-        on_connected=lambda: sender.publisher.publish_status(GatewayStatus(is_online=True)),
-    )
+    sender.publisher.start(on_change=sender.forwarder.wake, on_connected=reconnected)
     try:
         yield sender
     finally:
@@ -237,3 +240,20 @@ async def test_a_broker_killed_in_the_middle_loses_nothing(
             await sender.until_delivered()
 
     assert [len(known) for known in ingest.known.values()] == [250]
+
+
+async def test_a_broker_that_lost_its_disk_gets_again_what_it_took(
+    disposable_services: Services, gateway_id: str, tmp_path: Path
+) -> None:
+    broker = Broker(services=disposable_services)
+    settings = load(gateway_environment(broker, gateway_id, tmp_path / "gateway"))
+    async with sending(settings) as sender:
+        sender.add(200)  # acknowledged by the broker, and nobody has it
+        await sender.until(lambda: sender.outbox.next_due_ns() != 0)
+        await asyncio.to_thread(disposable_services.kill, BROKER)
+        shutil.rmtree(disposable_services.state.mosquitto)
+        await asyncio.to_thread(disposable_services.start)
+        with FakeIngest(broker, gateway_id) as ingest:
+            await sender.until_delivered()  # long before the timer's 30 s
+
+    assert [len(known) for known in ingest.known.values()] == [200]

@@ -92,6 +92,47 @@ async def test_a_record_goes_out_again_until_its_receipt(
     assert publisher.taken == [(1, 2), (3,), (3,)]
 
 
+async def test_a_reconnect_brings_out_again_what_has_no_receipt(
+    database: Database,
+    outbox: Outbox,
+    forwarder: Forwarder,
+    publisher: FakePublisher,
+    clock: FakeClock,
+) -> None:
+    clock.pass_s(3600)
+    add(database, outbox, 2)
+    for wait_s in (0, 30, 60, 120):  # its timer stands at 240 s now
+        clock.pass_s(wait_s)
+        forwarder.send_due()
+
+    forwarder.reconnected()
+    clock.pass_s(5)
+    forwarder.send_due()
+    clock.pass_s(30)  # and its timer has begun anew
+    forwarder.send_due()
+
+    assert publisher.taken == [(1, 2)] * 6
+
+
+async def test_a_connection_that_comes_and_goes_makes_no_storm(
+    database: Database,
+    outbox: Outbox,
+    forwarder: Forwarder,
+    publisher: FakePublisher,
+    clock: FakeClock,
+) -> None:
+    clock.pass_s(3600)
+    add(database, outbox, 2)
+    forwarder.send_due()
+
+    for _ in range(600):
+        clock.pass_s(0.5)
+        forwarder.reconnected()
+        forwarder.send_due()
+
+    assert len(publisher.taken) <= 1 + 300 // 30 + 1
+
+
 async def test_a_full_window_keeps_the_rest_for_later(
     database: Database, outbox: Outbox, forwarder: Forwarder, publisher: FakePublisher
 ) -> None:
