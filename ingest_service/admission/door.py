@@ -42,6 +42,9 @@ from ingest_service.store.records import KnownRecord, RecordRow
 
 _ATTEMPTS: Final = 5
 _DOUBLE_WITHIN: Final = timedelta(minutes=2)
+_NOT_STORED: Final = Refusal(
+    Reason.CORRECTION_WITHOUT_RECORD, "the reading that it corrects is not stored"
+)
 
 
 class MovedError(RuntimeError):
@@ -120,6 +123,7 @@ class _Admission:
         await self._meet_corrections()
         self._screen(await self._lock())
         await self._claim()
+        await self._hold_back_corrections()
         await self._store()
         await self._apply_corrections()
         outcome = self._outcome
@@ -156,10 +160,14 @@ class _Admission:
         self._tally.known = await records.known(self._connection, wanted)
         unknown = wanted - set(self._tally.known)
         self._fates += await corrections.released(self._connection, unknown)
-        by_id = {fate.record.record_id: fate for fate in reversed(self._readings())}
+        # A reading that waits may have been sent again beside: which of the two is stored is not
+        # known before the numbers are claimed, so both get the better time.
+        by_id: dict[UUID, list[ReadingFate]] = {}
+        for reading in self._readings():
+            by_id.setdefault(reading.record.record_id, []).append(reading)
         for _, correction in given:
-            if fate := by_id.get(correction.record_id):
-                fate.correct(correction)
+            for reading in by_id.get(correction.record_id, ()):
+                reading.correct(correction)
 
     async def _lock(self) -> Assignments:
         """Lock the patients concerned; return the assignments as they are under the lock."""
@@ -202,8 +210,7 @@ class _Admission:
             elif known or correction.record_id in admitted:
                 fate.result = Result.TIME_CORRECTION
             else:
-                why = "the reading that it corrects is not stored"
-                fate.refuse(Refusal(Reason.CORRECTION_WITHOUT_RECORD, why))
+                fate.refuse(_NOT_STORED)
 
     async def _claim(self) -> None:
         """Write down the numbers; what was sent before is counted and goes no further."""
@@ -227,6 +234,19 @@ class _Admission:
             why = "the gateway used this number for other bytes before"
             new.append(Fate(entry, refusal=Refusal(Reason.NUMBER_REUSED, why)))
         self._fates = new
+
+    async def _hold_back_corrections(self) -> None:
+        """Let corrections wait whose reading went no further: it was sent before, and waits."""
+        admitted = {fate.record.record_id for fate in self._readings() if fate.patient_id}
+        waiting: list[Key] = []
+        for fate, correction in corrections.of(self._fates):
+            if correction.record_id in self._tally.known or correction.record_id in admitted:
+                continue
+            fate.refuse(_NOT_STORED)
+            if fate.entry.key:
+                waiting.append(fate.entry.key)
+        if waiting:
+            await deliveries.set_outcome(self._connection, waiting, Result.QUARANTINED)
 
     async def _store(self) -> None:
         """Store what is new, with its observations."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from tests.support.ingest import Home, registered
+from tests.support.ingest import CUFF, Home, id_of, registered
 from tests.support.services import Database
 
 pytestmark = pytest.mark.timescale
@@ -142,3 +142,48 @@ async def test_a_time_that_belongs_to_another_patient_waits_for_a_person(home: H
 
     assert [row["version"] for row in home.rows("observation")] == [1]
     assert [row["reason"] for row in home.rows("quarantine")] == ["unassigned"]
+
+
+async def test_a_waiting_reading_that_is_sent_again_with_its_correction_is_stored(
+    home: Home,
+) -> None:
+    # Its receipt was lost: what was not receipted goes out again, in one message with what
+    # came after it.
+    reading = msgspec.structs.replace(home.cuff("192", "118"), effective_at=_UNSET)
+    await home.send(home.message(reading))
+
+    await home.send(home.message(reading, home.correction(reading.record_id, home.now), first=1))
+
+    [row] = home.rows("observation")
+    assert datetime.fromisoformat(row["effective_at"]) == home.now
+    assert len(home.rows("alert")) == 1
+    assert [row["resolution"] for row in home.rows("quarantine")] == ["time_correction"]
+
+
+async def test_a_correction_waits_where_its_reading_waits_though_both_come_again(
+    home: Home,
+) -> None:
+    device = "F0:A1:00:00:00:77"  # registered only after its reading came
+    reading = home.cuff("128", "82", device=device, ago=timedelta(hours=1))
+    await home.send(home.message(reading))
+    home.execute(
+        "INSERT INTO device (id, resource_id, care_unit_id, kind) "
+        "SELECT %s, gen_random_uuid(), care_unit_id, kind FROM device WHERE id = %s",
+        device, CUFF,
+    )  # fmt: skip
+    home.execute(
+        "INSERT INTO assignment (id, device_id, patient_id, valid, decided_by) "
+        "VALUES (gen_random_uuid(), %s, %s, '[2020-01-01,)', 'a nurse')",
+        device, id_of("patient-1"),
+    )  # fmt: skip
+
+    outcome = await home.send(
+        home.message(reading, home.correction(reading.record_id, home.now), first=1)
+    )
+
+    assert outcome.counts == {"duplicate": 1, "quarantined": 1}
+    assert [row["reason"] for row in home.rows("quarantine")] == [
+        "unknown_device",
+        "correction_without_record",
+    ]
+    assert sorted(row["outcome"] for row in home.rows("delivery")) == ["quarantined"] * 2
