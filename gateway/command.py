@@ -164,7 +164,7 @@ async def _serve(settings: Settings, database: Database) -> None:
         if not radio.is_listening:
             yield "the radio does not listen"
         if not publisher.is_connected:
-            yield "the broker is not connected"
+            yield f"the broker is not connected: {publisher.problem}"
 
     metrics.is_broker_connected.set_function(lambda: publisher.is_connected)
     with _health(settings, metrics, problems):

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import secrets
 import ssl
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +24,7 @@ from paho.mqtt.client import (
     MQTTMessage,
     MQTTv5,
 )
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -80,6 +81,8 @@ class MqttPublisher:
         self._topics = {leaf: topic(settings.id, leaf) for leaf in Leaf}
         self._is_connected = False
         self._max_bytes = MAX_SENT_BYTES
+        self._socket_error: str | None = None
+        self.problem: str | None = "not connected yet"
         self.downlink: asyncio.Queue[Downlink] = asyncio.Queue(DOWNLINK_WAITING)
         self._client = self._new_client()
 
@@ -103,6 +106,8 @@ class MqttPublisher:
         self._on_change, self._on_connected = on_change, on_connected
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = _SESSION_S
+        # paho collects a whole packet before anybody can look at its length.
+        properties.MaximumPacketSize = DOWNLINK_BYTES + _PACKET_OVERHEAD
         self._client.connect_async(
             self._settings.broker_host,
             self._settings.broker_port,
@@ -169,6 +174,7 @@ class MqttPublisher:
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_message = self._on_message
+        client.on_log = self._on_log
         return client
 
     # What follows runs in paho's thread, up to `_hand_over`.
@@ -182,8 +188,10 @@ class MqttPublisher:
         properties: Properties | None,
     ) -> None:
         if reason.is_failure:
+            self.problem = f"refused: {reason}"
             logger.warning("broker refused the connection", extra={"reason": str(reason)})
             return
+        self.problem = self._socket_error = None
         # Every time, whatever the broker says of the session: one that was restarted without it
         # would leave the gateway connected and deaf.
         client.subscribe([(self._topics[leaf], 1) for leaf in _DOWN])
@@ -191,7 +199,15 @@ class MqttPublisher:
         self._hand_over(partial(self._connected, limit))
 
     def _on_connect_fail(self, _client: Client, _userdata: object) -> None:
-        logger.warning("broker cannot be reached")
+        # paho calls this while it handles the error, and does not hand it over.
+        self.problem = str(sys.exc_info()[1])
+        logger.warning("broker cannot be reached", extra={"reason": self.problem})
+
+    def _on_log(self, _client: Client, _userdata: object, level: int, text: str) -> None:
+        # The only place where paho says that the broker has refused our certificate: in TLS 1.3
+        # that comes after the handshake, and `_on_disconnect` is told "Unspecified error".
+        if level == LogLevel.MQTT_LOG_ERR:
+            self._socket_error = text
 
     def _on_disconnect(
         self,
@@ -201,7 +217,8 @@ class MqttPublisher:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        logger.info("broker's connection ended", extra={"reason": str(reason)})
+        self.problem, self._socket_error = self._socket_error or str(reason), None
+        logger.info("broker's connection ended", extra={"reason": self.problem})
         self._hand_over(self._disconnected)
 
     def _on_publish(

@@ -13,7 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
+import trustme
 
 from deploy.local.services import BROKER, Services
 from device_adapters.contract.messages import (
@@ -209,6 +211,57 @@ async def test_a_denied_message_stays_undelivered_and_says_why(
         assert sender.outbox.standing().undelivered == 1
     reasons = [getattr(record, "reason", "") for record in caplog.records]
     assert "Not authorized" in reasons
+
+
+# paho does not close a socket whose handshake failed; it is closed when it is forgotten.
+@pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning")
+async def test_a_broker_of_another_authority_is_named_as_the_cause(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(other)
+
+    async with sending(msgspec.structs.replace(settings, broker_authority=other)) as sender:
+        await sender.until(lambda: sender.publisher.problem is not None)
+
+    assert "certificate verify failed" in str(sender.publisher.problem)
+    assert "certificate verify failed" in str(getattr(caplog.records[-1], "reason", ""))
+
+
+async def test_an_expired_certificate_is_named_as_the_cause(
+    services: Services, settings: Settings, tmp_path: Path
+) -> None:
+    authority = services.certificates.authority
+    issuer = trustme.CA.from_pem(
+        authority.read_bytes(), authority.with_suffix(".key").read_bytes()
+    )
+    expired = issuer.issue_cert(
+        common_name=settings.id, not_after=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    files = tmp_path / "expired.pem", tmp_path / "expired.key"
+    expired.cert_chain_pems[0].write_to_path(files[0])
+    expired.private_key_pem.write_to_path(files[1])
+    old = msgspec.structs.replace(settings, broker_certificate=files[0], broker_key=files[1])
+
+    async with sending(old) as sender:
+        await sender.until(lambda: "expired" in (sender.publisher.problem or ""))
+
+    assert not sender.publisher.is_connected
+
+
+async def test_a_broker_that_is_not_there_is_named_as_the_cause_until_it_is(
+    disposable_services: Services, gateway_id: str, tmp_path: Path
+) -> None:
+    broker = Broker(services=disposable_services)
+    settings = load(gateway_environment(broker, gateway_id, tmp_path / "gateway"))
+    await asyncio.to_thread(disposable_services.kill, BROKER)
+
+    async with sending(settings) as sender:
+        await sender.until(lambda: "refused" in (sender.publisher.problem or ""))
+        await asyncio.to_thread(disposable_services.restart, BROKER)
+        await sender.until(lambda: sender.publisher.problem is None)
+
+        assert sender.publisher.is_connected
 
 
 async def test_the_status_is_kept_by_the_broker(
