@@ -24,7 +24,15 @@ FILE_VARIABLE: Final = f"{PREFIX}FILE"
 
 _GatewayId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 _Address = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-F]{2}(:[0-9A-F]{2}){5}$")]
+# A DNS name or an IP address. Other text would end paho's thread for ever: no name to look up.
+_Host = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|[0-9a-f]*:[0-9a-f:.]*)$"
+    ),
+]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+_ServerPort = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 
 
@@ -37,11 +45,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     id: _GatewayId
     state: Path
-    broker_host: str
+    broker_host: _Host
     broker_authority: Path
     broker_certificate: Path
     broker_key: Path
-    broker_port: _Port = 8883
+    broker_port: _ServerPort = 8883
     timezone: str = "Europe/Stockholm"
     devices: tuple[_Address, ...] = ()
     clock: ClockSource = ClockSource.ADJTIMEX
