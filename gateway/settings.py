@@ -25,12 +25,9 @@ FILE_VARIABLE: Final = f"{PREFIX}FILE"
 _GatewayId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 _Address = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-F]{2}(:[0-9A-F]{2}){5}$")]
 # A DNS name or an IP address. Other text would end paho's thread for ever: no name to look up.
-_Host = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=r"^([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|[0-9a-f]*:[0-9a-f:.]*)$"
-    ),
-]
+_LABEL: Final = "[A-Za-z0-9_-]{1,63}"
+_HOST: Final = rf"^({_LABEL}(\.{_LABEL})*\.?|[0-9a-f]*:[0-9a-f:.]*)$"
+_Host = Annotated[str, msgspec.Meta(pattern=_HOST)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 _ServerPort = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
