@@ -16,7 +16,7 @@ from device_adapters.contract.messages import ReadingRecord, VoidRecord
 from ingest_service.admission import corrections, judging, quality, writing
 from ingest_service.admission.corrections import Applicable
 from ingest_service.admission.fate import Fate, ReadingFate, Result, fate_of
-from ingest_service.admission.incoming import Entry, Incoming, Reason, Refusal, take_apart
+from ingest_service.admission.incoming import Entry, Reason, Refusal, shown
 from ingest_service.admission.judging import Stored
 from ingest_service.admission.outcome import Outcome, Refused, receipts_of, runs_of
 from ingest_service.admission.screening import screen
@@ -53,26 +53,23 @@ class MovedError(RuntimeError):
 
 async def admit(
     connection: Connection,
-    batch: Sequence[Incoming],
+    entries: Sequence[Entry],
     *,
     now: datetime,
     is_blind: bool = False,
-    refusal: Refusal | None = None,
 ) -> Outcome:
-    """Deal with every record of these messages in one transaction, which is committed here.
+    """Deal with each of these records in one transaction, which is committed here.
 
     Args:
         connection: With no transaction open.
-        batch: Messages of any gateways, in the order they came.
+        entries: Records of any gateways, in the order they came.
         now: The time it is.
         is_blind: Judging this batch failed before: store, and say that it could not be judged.
-        refusal: Why the whole batch goes to the quarantine, if it does.
 
     Raises:
         psycopg.Error: Nothing of the batch is done then.
         MovedError: The same; assignments kept changing meanwhile.
     """
-    entries = [entry for message in batch for entry in take_apart(message, refusal)]
     for _ in range(_ATTEMPTS - 1):
         try:
             async with connection.transaction():
@@ -390,6 +387,7 @@ def _quarantine_row(entry: Entry, refusal: Refusal, units: Mapping[str, UUID]) -
         payload=entry.encoded,
         payload_size=entry.size,
         record_id=entry.record_id,
-        device_id=record.device.id if isinstance(record, ReadingRecord) else None,
+        # Of a rejected record, the device's name may be what the database does not take.
+        device_id=shown(record.device.id) if isinstance(record, ReadingRecord) else None,
         trace_id=entry.trace_id,
     )

@@ -57,6 +57,6 @@ class ReadingFate(Fate):
 
 def fate_of(entry: Entry) -> Fate:
     """Return an entry's fate as far as the entry alone decides it."""
-    if isinstance(entry.record, ReadingRecord):
+    if isinstance(entry.record, ReadingRecord) and entry.refusal is None:
         return ReadingFate(entry, record=entry.record, encoded=entry.encoded)
     return Fate(entry, refusal=entry.refusal)

@@ -71,7 +71,7 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One record of a message: readable, or with the reason why not.
+    """One record of a message, with a refusal if it cannot be read or taken.
 
     ``epoch`` and ``number`` are missing where the message's properties say nothing usable. Where
     a message cannot be taken apart, its first number carries the payload, and the others, with
@@ -113,20 +113,12 @@ class Entry:
         return bool(digest and self.digest) and self.digest != digest
 
 
-def take_apart(message: Incoming, refusal: Refusal | None = None) -> list[Entry]:
-    """Return the message's records, each readable or refused; never raises for any bytes.
-
-    Args:
-        message: As it came.
-        refusal: Why it is refused whole, if that is known already.
-    """
+def take_apart(message: Incoming) -> list[Entry]:
+    """Return the message's records, each readable or refused; never raises for any bytes."""
     try:
         delivery = decode_delivery(message.properties)
     except ContractError as error:
-        why = refusal or Refusal(Reason.UNDECODABLE, shown(str(error)))
-        return _refuse(message, None, why)
-    if refusal is not None:
-        return _refuse(message, delivery, refusal)
+        return _refuse(message, None, Refusal(Reason.UNDECODABLE, shown(str(error))))
     if len(message.payload) > MAX_ACCEPTED_BYTES:
         digest = hashlib.blake2b(message.payload, digest_size=16).hexdigest()
         detail = f"{len(message.payload)} bytes, blake2b-128 {digest}"

@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 
 from device_adapters.contract.readings import CuffStatus, SensorStatus
 from ingest_service.admission.door import admit
+from ingest_service.admission.incoming import take_apart
 from ingest_service.admission.persistence import admit_surely
 from ingest_service.store import connections
 from tests.support.ingest import CUFF, UNIT, Home, id_of, registered
@@ -229,6 +230,22 @@ async def test_one_poisonous_message_is_set_apart_and_all_others_are_stored(home
     assert (1, 10) in ranges
 
 
+async def test_a_poisonous_record_takes_nothing_of_its_message_with_it(home: Home) -> None:
+    poison = home.cuff("128", "82", device="no\x00body")
+    message = home.message(home.cuff("192", "118"), poison, home.cuff("129", "83"))
+
+    async with connections.pool(home.database.dsn("hemvital_ingest"), name="test", size=1) as pool:
+        outcomes = await admit_surely(pool, [message], clock=lambda: home.now)
+
+    counts = sum((outcome.counts for outcome in outcomes), Counter[str]())
+    assert counts == {"stored": 2, "quarantined": 1}
+    assert _the_alert(home)["priority"] == "red"
+    [kept] = home.rows("quarantine")
+    assert (kept["reason"], kept["number"]) == ("rejected", 2)
+    assert b'"192"' not in bytes.fromhex(kept["payload"][2:])
+    assert outcomes[-1].receipts[0][1].ranges == ((1, 3),)
+
+
 async def test_four_workers_on_the_same_patients_raise_each_alert_once_and_never_deadlock(
     home: Home,
 ) -> None:
@@ -243,7 +260,8 @@ async def test_four_workers_on_the_same_patients_raise_each_alert_once_and_never
             for _ in range(rounds):
                 order = devices if number % 2 else devices[::-1]
                 batch = [own.message(own.cuff("192", "118", device=d)) for d in order]
-                raised += (await admit(connection, batch, now=home.now)).alerts
+                entries = [entry for message in batch for entry in take_apart(message)]
+                raised += (await admit(connection, entries, now=home.now)).alerts
         return raised
 
     async with asyncio.timeout(50), asyncio.TaskGroup() as tasks:

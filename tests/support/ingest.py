@@ -34,7 +34,7 @@ from device_adapters.contract.readings import (
 )
 from ingest_service import registration
 from ingest_service.admission.door import admit
-from ingest_service.admission.incoming import Incoming
+from ingest_service.admission.incoming import Incoming, take_apart
 from ingest_service.admission.outcome import Outcome
 from ingest_service.registration import Registration
 from tests.support.services import Database
@@ -259,7 +259,8 @@ class Home:
     async def send(self, *messages: Incoming) -> Outcome:
         """Admit these messages as one batch."""
         async with await AsyncConnection.connect(self.database.dsn("hemvital_ingest")) as opened:
-            return await admit(opened, messages, now=self.now)
+            entries = [entry for message in messages for entry in take_apart(message)]
+            return await admit(opened, entries, now=self.now)
 
     async def give(self, *given: Record) -> Outcome:
         """Admit these records, each in a message of its own, as one batch."""
