@@ -30,7 +30,12 @@ def create_app(parts: Parts, metrics: Metrics) -> ASGIApp:
             hearing.cancel()
 
     app = FastAPI(
-        title="Hemvital", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None
+        title="Hemvital",
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # such a redirect's address would be the Host header's
     )
     app.state.parts = parts
     for module in (observations, directory, pages, signin):

@@ -53,6 +53,20 @@ class NotAcceptableError(ApiError):
     code = "not-supported"
 
 
+class UnsupportedMediaTypeError(ApiError):
+    """The request's body is of a kind that is not taken here."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "not-supported"
+
+
+class TooLargeError(ApiError):
+    """The request's body is larger than anything that is meant."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = "too-long"
+
+
 class SignInNeededError(ApiError):
     """A page was asked for without a live session."""
 

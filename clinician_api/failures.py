@@ -79,7 +79,7 @@ class _Told:
 
 
 def _answer(request: Request, told: _Told, headers: Mapping[str, str] | None = None) -> Response:
-    if request.url.path.startswith("/fhir"):
+    if f"{request.url.path}/".startswith("/fhir/"):
         body = outcome(told.code, told.text, trace_id=trace.current())
         return Response(body, told.status, dict(headers or {}), media_type=FHIR_JSON)
     wired = parts(request)

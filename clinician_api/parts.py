@@ -56,10 +56,14 @@ def parts(request: Request) -> Parts:
 
 
 def bearer(
-    parts: Annotated[Parts, Depends(parts)], authorization: Annotated[str | None, Header()] = None
+    parts: Annotated[Parts, Depends(parts)],
+    authorization: Annotated[list[str] | None, Header()] = None,
 ) -> Bearer:
     """Return what the request's token says, or raise `UnauthenticatedError`."""
-    scheme, _, token = (authorization or "").partition(" ")
+    if authorization is not None and len(authorization) > 1:
+        # Which one counts is what a proxy before us and we could see differently.
+        raise UnauthenticatedError("one Authorization is needed, not several")
+    scheme, _, token = (authorization or [""])[0].partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise UnauthenticatedError("a bearer token is needed")
     return parts.verifier.verify(token.strip())

@@ -32,7 +32,7 @@ class Bearer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Verified:
     bearer: Bearer
-    expires_at: float
+    expires_at: float  # or a whole number of any size
 
 
 def issue(
@@ -101,11 +101,13 @@ class TokenVerifier:
             # joserfc's own text may quote what was sent; the class says enough.
             raise UnauthenticatedError(f"the token does not hold: {_fault(error)}") from error
         claims = decoded.claims
-        if not isinstance(claims["sub"], str) or not isinstance(claims["scope"], str):
+        if not all(isinstance(claims[name], str) for name in ("sub", "scope")):
             raise UnauthenticatedError("the token does not hold: sub and scope must be text")
+        if not claims["sub"].isprintable():  # no text in the database holds a NUL
+            raise UnauthenticatedError("the token does not hold: sub is no client's id")
         return _Verified(
             bearer=Bearer(client_id=claims["sub"], scopes=claims["scope"]),
-            expires_at=float(claims["exp"]),
+            expires_at=claims["exp"],
         )
 
 

@@ -50,9 +50,11 @@ def statement(*, base_url: str, zone: str, years: int, date: datetime) -> bytes:
                     ),
                     "security": _SECURITY,
                     "resource": [
-                        _resource("Observation", ("read", "search-type"), OBSERVATION),
-                        _resource("Patient", ("read",), ()),
-                        _resource("Device", ("read",), ()),
+                        _resource(
+                            "Observation", ("read", "search-type"), OBSERVATION, "versioned"
+                        ),
+                        _resource("Patient", ("read",), (), "versioned"),
+                        _resource("Device", ("read",), (), "no-version"),
                     ],
                 }
             ],
@@ -61,12 +63,12 @@ def statement(*, base_url: str, zone: str, years: int, date: datetime) -> bytes:
 
 
 def _resource(
-    name: str, interactions: Sequence[str], parameters: Sequence[Parameter]
+    name: str, interactions: Sequence[str], parameters: Sequence[Parameter], versioning: str
 ) -> dict[str, object]:
     resource: dict[str, object] = {
         "type": name,
         "interaction": [{"code": code} for code in interactions],
-        "versioning": "versioned",
+        "versioning": versioning,
     }
     if parameters:
         resource["searchParam"] = [

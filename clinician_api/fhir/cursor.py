@@ -12,6 +12,7 @@ import msgspec
 from itsdangerous import BadData, URLSafeSerializer
 
 from clinician_api.errors import BadRequestError
+from clinician_api.fhir.parameters import CURSOR
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -64,8 +65,15 @@ class Cursors:
 
 
 def pages_of(given: Sequence[tuple[str, str]]) -> str | None:
-    """Return the cursor among the parameters of a request, if it is one for a further page."""
-    for name, value in given:
-        if name == "_cursor":
-            return value
-    return None
+    """Return the cursor among the parameters of a request, if it is one for a further page.
+
+    Raises:
+        BadRequestError: If anything but ``_format`` stands beside it: it would be passed over,
+            and the page would hold what it should have left out.
+    """
+    cursors = [value for name, value in given if name == CURSOR]
+    if not cursors:
+        return None
+    if len(cursors) > 1 or any(name not in {CURSOR, "_format"} for name, _ in given):
+        raise BadRequestError("_cursor: stands alone; follow the link as it was given")
+    return cursors[0]

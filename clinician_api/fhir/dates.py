@@ -14,12 +14,15 @@ Interval = tuple[datetime, datetime]
 
 _BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
 _END: Final = datetime(9999, 12, 31, tzinfo=UTC)
+# "From year 1" and "until 9999" are how some clients say "ever": there a zone's offset would
+# leave the calendar. Both years lie outside every window, and so do these; none is a leap year.
+_FIRST_YEAR, _LAST_YEAR = 2, 9998
 
 # A plus sign that a client forgot to encode arrives as a space.
 _DATE: Final = re.compile(
     r"(?P<prefix>eq|ne|gt|lt|ge|le|sa|eb)?"
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
-    r"(?:T(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?"
+    r"(?:T(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>[0-5]\d|60)(?:\.(?P<fraction>\d{1,9}))?)?"
     r"(?P<zone>Z|[-+ ]\d\d:\d\d)?)?)?)?",
     re.ASCII,
 )
@@ -92,7 +95,7 @@ def window(now: datetime, zone: ZoneInfo, years: int) -> Interval:
 
 
 def _named(match: re.Match[str], zone: ZoneInfo) -> Interval:
-    year, month, day = int(match["year"]), match["month"], match["day"]
+    year, month, day = _year(match), match["month"], match["day"]
     if month is None:
         first, last = datetime(year, 1, 1, tzinfo=zone), datetime(year + 1, 1, 1, tzinfo=zone)
     elif day is None:
@@ -109,20 +112,28 @@ def _named(match: re.Match[str], zone: ZoneInfo) -> Interval:
 
 
 def _instant(match: re.Match[str], zone: ZoneInfo) -> datetime:
+    second = int(match["second"] or 0)
     local = datetime(
-        int(match["year"]),
+        _year(match),
         int(match["month"]),
         int(match["day"]),
         int(match["hour"]),
         int(match["minute"]),
-        int(match["second"] or 0),
+        min(second, 59),
         int((match["fraction"] or "").ljust(6, "0")[:6]),
         tzinfo=zone,
-    )
+    ) + timedelta(seconds=second // 60)  # a leap second is the next minute's first
     if match["zone"] is None:
         return local.astimezone(UTC)
     wall = local.replace(tzinfo=None).isoformat()
     return datetime.fromisoformat(wall + match["zone"].replace(" ", "+")).astimezone(UTC)
+
+
+def _year(match: re.Match[str]) -> int:
+    year = int(match["year"])
+    if year == 0:
+        raise ValueError("there is no year 0")
+    return min(max(year, _FIRST_YEAR), _LAST_YEAR)
 
 
 def _size(match: re.Match[str]) -> timedelta:

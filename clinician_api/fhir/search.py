@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 from clinician_api.errors import BadRequestError, NotAcceptableError
 from clinician_api.fhir import codings, dates
 from clinician_api.fhir.dates import Interval
+from clinician_api.fhir.ids import logical_id
 from clinician_api.fhir.parameters import DEFAULT_COUNT, MAX_COUNT, OBSERVATION, RESULT
 from ingest_service.store.observation_search import ObservationSearch
 
 _FILTERS: Final = frozenset(parameter.name for parameter in OBSERVATION)
 _TYPED: Final = frozenset({"patient:Patient", "subject:Patient"})
 _MAX_VALUES: Final = 200
-_LOGICAL_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _JSON: Final = frozenset({"json", "application/json", "application/fhir+json", "text/json"})
 
 _T = TypeVar("_T")
@@ -45,11 +45,14 @@ class Query:
         return replace(self, search=replace(self.search, after=(at, row_id)))
 
 
-def parse(given: Pairs, *, is_strict: bool, now: datetime, zone: ZoneInfo, years: int) -> Query:
+def parse(
+    given: Pairs, *, fhir_url: str, is_strict: bool, now: datetime, zone: ZoneInfo, years: int
+) -> Query:
     """Return what is searched for.
 
     Args:
         given: Names and values as sent, decoded, repeated names kept.
+        fhir_url: Base of this server's own addresses; a reference to another server is to nobody.
         is_strict: Refuse what is not understood (``Prefer: handling=strict``) instead of leaving
             it out.
         now: The current time, for the window that bounds every search.
@@ -67,7 +70,7 @@ def parse(given: Pairs, *, is_strict: bool, now: datetime, zone: ZoneInfo, years
             "nothing narrows this search; give one of " + ", ".join(sorted(_FILTERS))
         )
     bound = dates.window(now, zone, years)
-    narrowed = _Narrowing(within=(bound,))
+    narrowed = _Narrowing(fhir_url=fhir_url, within=(bound,))
     for name, value in filters:
         narrowed.add(name, value, zone)
     count = _count(shape.get("_count"))
@@ -93,6 +96,7 @@ def parse(given: Pairs, *, is_strict: bool, now: datetime, zone: ZoneInfo, years
 class _Narrowing:
     """What is left to match after each filter; repeated parameters all have to hold."""
 
+    fhir_url: str
     within: tuple[Interval, ...]
     patient_ids: set[UUID] | None = None
     codes: set[str] | None = None
@@ -101,7 +105,7 @@ class _Narrowing:
     def add(self, name: str, value: str, zone: ZoneInfo) -> None:
         match name:
             case "patient" | "subject":
-                self.patient_ids = _both(self.patient_ids, _references(value))
+                self.patient_ids = _both(self.patient_ids, self._patients(value))
             case "code":
                 self.codes = _both(
                     self.codes, (code for each in _split(value) for code in codings.codes(each))
@@ -115,7 +119,14 @@ class _Narrowing:
                 )
                 self.within = dates.intersection(self.within, alternatives)
             case _:
-                self.ids = _both(self.ids, _ids(value))
+                self.ids = _both(self.ids, _ids(_split(value)))
+
+    def _patients(self, value: str) -> set[UUID]:
+        """Read ``ID``, ``Patient/ID`` and our own absolute address; all else matches nobody."""
+        return _ids(
+            each.removeprefix(f"{self.fhir_url}/Patient/").removeprefix("Patient/")
+            for each in _split(value)
+        )
 
 
 def _sorted_out(given: Pairs, *, is_strict: bool) -> tuple[list[tuple[str, str]], dict[str, str]]:
@@ -176,24 +187,9 @@ def _split(value: str) -> list[str]:
     return [each for each in parts if each]
 
 
-def _references(value: str) -> set[UUID]:
-    """Read ``ID`` and ``Patient/ID``; another type of subject, or no UUID, matches nobody."""
-    found = set[UUID]()
-    for each in _split(value):
-        kind, slash, logical = each.rpartition("/")
-        if slash and not (kind == "Patient" or kind.endswith("/Patient")):
-            continue
-        found |= _uuid(logical)
-    return found
-
-
-def _ids(value: str) -> set[UUID]:
-    return {found for each in _split(value) for found in _uuid(each)}
-
-
-def _uuid(value: str) -> set[UUID]:
-    """Read a logical id; what no id of ours looks like matches nothing."""
-    return {UUID(value)} if _LOGICAL_ID.fullmatch(value) else set()
+def _ids(texts: Iterable[str]) -> set[UUID]:
+    """Read logical ids; what no id of ours looks like matches nothing."""
+    return {found for each in texts if (found := logical_id(each)) is not None}
 
 
 def _both(before: set[_T] | None, value: Iterable[_T]) -> set[_T]:

@@ -12,12 +12,19 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Request, Response
 
 from clinician_api import trace
-from clinician_api.errors import BadRequestError, NotAcceptableError, NotFoundError
-from clinician_api.fhir import capability
+from clinician_api.errors import (
+    BadRequestError,
+    NotAcceptableError,
+    NotFoundError,
+    TooLargeError,
+    UnsupportedMediaTypeError,
+)
+from clinician_api.fhir import capability, ids
 from clinician_api.fhir.cursor import pages_of
 from clinician_api.fhir.search import Query, parse
 from clinician_api.parts import BearerOf, Parts, PartsOf
 from clinician_api.services import ehr
+from clinician_api.tokens import Bearer
 from ingest_service.store.observation_search import FoundObservation
 
 router = APIRouter(prefix="/fhir")
@@ -25,15 +32,16 @@ router = APIRouter(prefix="/fhir")
 FHIR_JSON: Final = "application/fhir+json"
 _MAX_FORM_BYTES: Final = 64 * 1024
 _MAX_FIELDS: Final = 100
+_STRICT: Final = re.compile(r"(^|[,;])\s*handling\s*=\s*\"?strict\"?\s*($|[,;])", re.IGNORECASE)
 _ACCEPTED: Final = re.compile(r"(application/(fhir\+)?json|text/json|(application|text)/\*|\*/\*)")
 
-Prefer = Annotated[str, Header()]
 IfNoneMatch = Annotated[str | None, Header()]
 
 
 @router.get("/metadata")
-async def metadata(parts: PartsOf) -> Response:
+async def metadata(request: Request, parts: PartsOf) -> Response:
     """Return the CapabilityStatement; needs no token."""
+    check_accept(request)
     statement = capability.statement(
         base_url=parts.settings.public_url,
         zone=parts.settings.timezone.key,
@@ -44,34 +52,16 @@ async def metadata(parts: PartsOf) -> Response:
 
 
 @router.get("/Observation")
-async def search(
-    request: Request, parts: PartsOf, bearer: BearerOf, prefer: Prefer = ""
-) -> Response:
+async def search(request: Request, parts: PartsOf, bearer: BearerOf) -> Response:
     """Return one page of matching observations as a searchset Bundle."""
-    check_accept(request)
-    query = _query(parts, _pairs(request.url.query.encode("ascii")), prefer)
-    async with parts.pool.connection() as connection:
-        caller = await ehr.admit(connection, bearer, "Observation", "s", trace_id=trace.current())
-        page = await ehr.search(
-            connection, caller, query, cursors=parts.cursors, fhir_url=parts.fhir_url
-        )
-    return Response(page, media_type=FHIR_JSON)
+    return await _found(request, parts, bearer, _pairs(request.url.query.encode("ascii")))
 
 
 @router.post("/Observation/_search")
-async def search_by_form(
-    request: Request, parts: PartsOf, bearer: BearerOf, prefer: Prefer = ""
-) -> Response:
+async def search_by_form(request: Request, parts: PartsOf, bearer: BearerOf) -> Response:
     """Do the same for parameters that come as a form, and in the address."""
-    check_accept(request)
-    given = _pairs(request.url.query.encode("ascii")) + _pairs(await _form(request))
-    query = _query(parts, given, prefer)
-    async with parts.pool.connection() as connection:
-        caller = await ehr.admit(connection, bearer, "Observation", "s", trace_id=trace.current())
-        page = await ehr.search(
-            connection, caller, query, cursors=parts.cursors, fhir_url=parts.fhir_url
-        )
-    return Response(page, media_type=FHIR_JSON)
+    form = _pairs(await _form(request))
+    return await _found(request, parts, bearer, _pairs(request.url.query.encode("ascii")) + form)
 
 
 @router.get("/Observation/{observation_id}")
@@ -93,10 +83,10 @@ async def read(
 
 def logical_id(text: str, resource_type: str) -> UUID:
     """Return a logical id, or raise `NotFoundError` for what none of ours looks like."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFoundError(f"no such {resource_type}") from None
+    found = ids.logical_id(text)
+    if found is None:
+        raise NotFoundError(f"no such {resource_type}")
+    return found
 
 
 def check_accept(request: Request) -> None:
@@ -129,12 +119,28 @@ def _answer(found: FoundObservation, if_none_match: str | None) -> Response:
     return Response(found.resource, media_type=FHIR_JSON, headers=headers)
 
 
-def _query(parts: Parts, given: Sequence[tuple[str, str]], prefer: str) -> Query:
+async def _found(
+    request: Request, parts: Parts, bearer: Bearer, given: Sequence[tuple[str, str]]
+) -> Response:
+    check_accept(request)
+    query = _query(request, parts, given)
+    async with parts.pool.connection() as connection:
+        caller = await ehr.admit(connection, bearer, "Observation", "s", trace_id=trace.current())
+        page = await ehr.search(
+            connection, caller, query, cursors=parts.cursors, fhir_url=parts.fhir_url
+        )
+    return Response(page, media_type=FHIR_JSON)
+
+
+def _query(request: Request, parts: Parts, given: Sequence[tuple[str, str]]) -> Query:
     cursor = pages_of(given)
     position = None if cursor is None else parts.cursors.read(cursor)
+    if position is not None:
+        given = [*position.applied, *(each for each in given if each[0] == "_format")]
     query = parse(
-        given if position is None else position.applied,
-        is_strict="handling=strict" in prefer.replace(" ", ""),
+        given,
+        fhir_url=parts.fhir_url,
+        is_strict=any(_STRICT.search(each) for each in request.headers.getlist("prefer")),
         now=parts.clock(),
         zone=parts.settings.timezone,
         years=parts.settings.search_years,
@@ -159,8 +165,8 @@ async def _form(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MAX_FORM_BYTES:
-            raise BadRequestError(f"the form is larger than {_MAX_FORM_BYTES} bytes")
+            raise TooLargeError(f"the form is larger than {_MAX_FORM_BYTES} bytes")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and kind != "application/x-www-form-urlencoded":
-        raise BadRequestError("_search takes application/x-www-form-urlencoded")
+        raise UnsupportedMediaTypeError("_search takes application/x-www-form-urlencoded")
     return body

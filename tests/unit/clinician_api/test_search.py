@@ -22,7 +22,9 @@ OTHER = "0a4f5c5e-9df4-4f0e-8a9e-5b7c3d2e1f00"
 
 
 def query(*given: tuple[str, str], is_strict: bool = False) -> Query:
-    return parse(given, is_strict=is_strict, now=NOW, zone=STOCKHOLM, years=10)
+    return parse(
+        given, fhir_url="https://x/fhir", is_strict=is_strict, now=NOW, zone=STOCKHOLM, years=10
+    )
 
 
 # Expected intervals worked by hand. Stockholm is at +01:00 in winter and +02:00 in summer; in
@@ -74,11 +76,26 @@ def test_prefixes(value: str, inside: list[str], outside: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "yesterday", "ap2026", "2026-13", "2026-02-31", "20260301", "2026-03-01T25:00", "9999"],
+    ["", "yesterday", "ap2026", "2026-13", "2026-02-31", "20260301", "2026-03-01T25:00", "0000"],
 )
 def test_what_is_no_date_is_refused(value: str) -> None:
     with pytest.raises(BadRequestError):
         dates.matching(value, STOCKHOLM)
+
+
+@pytest.mark.parametrize(
+    "value", ["ge0001", "gt0001-01-01", "lt9999-12-31", "le9999-12-31T23:59:59-14:00", "le9999"]
+)
+def test_ever_may_be_said_by_the_calendars_ends(value: str) -> None:
+    window = dates.window(NOW, STOCKHOLM, 10)
+
+    assert dates.intersection((window,), dates.matching(value, STOCKHOLM)) == (window,)
+
+
+def test_a_leap_second_is_the_next_minutes_first() -> None:
+    assert dates.matching("2016-12-31T23:59:60Z", STOCKHOLM) == dates.matching(
+        "2017-01-01T00:00:00Z", STOCKHOLM
+    )
 
 
 @given(st.text(max_size=40))
@@ -106,7 +123,9 @@ def test_alternatives_and_conjunctions() -> None:
     assert both == ()
 
 
-@pytest.mark.parametrize("value", ["Device/" + PATIENT, "12", "%", PATIENT.upper() + "x"])
+@pytest.mark.parametrize(
+    "value", ["Device/" + PATIENT, "https://y/fhir/Patient/" + PATIENT, "12", "%", PATIENT.upper()]
+)
 def test_a_reference_to_nobody_matches_nobody(value: str) -> None:
     assert query(("patient", value)).search.patient_ids == ()
 
