@@ -108,9 +108,11 @@ class Entry:
     def is_other_than(self, digest: bytes) -> bool:
         """Tell whether the number stood for other bytes before.
 
-        An empty digest is a message that could not be taken apart: nothing can be compared.
+        An empty digest is a message that could not be taken apart. As what came again it tells
+        nothing. As what came before it must not swallow a record that can be read: such a one
+        is sent under another number.
         """
-        return bool(digest and self.digest) and self.digest != digest
+        return bool(self.digest) and self.digest != digest
 
 
 def take_apart(message: Incoming) -> list[Entry]:

@@ -50,7 +50,8 @@ UPDATE delivery d
  WHERE (d.gateway_id, d.epoch, d.number) = (row.gateway_id, row.epoch, row.number)
 """
 
-# The ranges nearest this batch go into the receipt: the newest ones, which the gateway waits for.
+# Into the receipt go the ranges that this batch is in, since its gateway waits for them, and those
+# nearest to it. Their number is bounded however many holes there are.
 _RECEIVE: Final = """
 INSERT INTO gateway_epoch AS known (gateway_id, epoch, received, hole_since)
 SELECT gateway_id, epoch, received,
@@ -72,15 +73,16 @@ SELECT gateway_id, epoch, received,
 RETURNING gateway_id, epoch, (SELECT id FROM incarnation),
           (SELECT json_agg(json_build_array(first, last) ORDER BY first)::text
              FROM (SELECT lower(range) AS first, upper(range) - 1 AS last
-                     FROM unnest(known.received) AS range
-                    ORDER BY abs(upper(range) - (SELECT max(near)
-                                                   FROM unnest(%(gateways)s::text[],
-                                                               %(epochs)s::uuid[],
-                                                               %(lasts)s::bigint[])
-                                                        AS batch(gateway_id, epoch, near)
-                                                  WHERE batch.gateway_id = known.gateway_id
-                                                    AND batch.epoch = known.epoch))
-                    LIMIT %(most)s) AS nearest)
+                     FROM (SELECT range_agg(int8range(first, last, '[]')) AS runs,
+                                  max(last) AS newest
+                             FROM unnest(%(gateways)s::text[], %(epochs)s::uuid[],
+                                         %(firsts)s::bigint[], %(lasts)s::bigint[])
+                                  AS given(gateway_id, epoch, first, last)
+                            WHERE given.gateway_id = known.gateway_id
+                              AND given.epoch = known.epoch) AS batch,
+                          unnest(known.received) AS range
+                    ORDER BY range && batch.runs DESC, abs(upper(range) - batch.newest)
+                    LIMIT greatest(%(most)s, cardinality(%(gateways)s::text[]))) AS told)
 """
 
 # Holes below the high-water mark that are not young any more, asked for at most once a minute.

@@ -127,6 +127,38 @@ async def test_a_void_number_is_receipted(home: Home) -> None:
     assert outcome.receipts[0][1].ranges == ((1, 1),)
 
 
+async def test_a_receipt_names_what_was_sent_however_many_holes_lie_nearer(home: Home) -> None:
+    # Islands 2, 4 … 20000, then a long run whose last number is far from the one sent again.
+    home.execute(
+        "INSERT INTO gateway_epoch (gateway_id, epoch, received, hole_since) "
+        "SELECT 'gateway-1', %s, range_agg(int8range(n, n + 1)) + '{[20002,90000]}', now() "
+        "FROM generate_series(2, 20000, 2) AS n",
+        home.epoch,
+    )
+
+    outcome = await home.send(home.message(home.cuff("128", "82"), first=20_002))
+
+    [(_, receipt)] = outcome.receipts
+    assert (20_002, 90_000) in receipt.ranges
+    assert len(receipt.ranges) == 32
+    assert list(receipt.ranges) == sorted(receipt.ranges)
+
+
+async def test_a_readable_record_is_not_taken_for_the_unreadable_one_before_it(
+    home: Home,
+) -> None:
+    await home.send(home.raw_message(b'{"sent_at": "2026-', first=1))
+
+    outcome = await home.send(home.message(home.cuff("192", "118"), first=1))
+
+    # The gateway numbers it anew, and sends it.
+    assert outcome.receipts[0][1].conflicts == (1,)
+    home.epoch = uuid4()
+    assert (await home.send(home.message(home.cuff("192", "118"), first=1))).counts == {
+        "stored": 1
+    }
+
+
 def _reading_json(home: Home, **changes: object) -> bytes:
     record = msgspec.json.decode(encode(home.cuff("128", "82")))
     return msgspec.json.encode(record | changes)
