@@ -3,7 +3,8 @@
 A cuff's reading gives a blood pressure panel and, where a pulse was sent, a heart rate; an
 oximeter's gives an oxygen saturation and a heart rate. A failed attempt gives the same ones
 without values, each saying why: no number that the device sent with it travels further, so that
-none can be taken for a reading. A frame that no codec could read gives none.
+none can be taken for a reading. A pulse or a mean pressure that no living body can have is left
+out as an error and takes nothing else with it. A frame that no codec could read gives none.
 
 Numbers are written to the byte as sent, in plain notation. Pressures sent in kPa are converted
 here, the only place, by 7.50062 mmHg a kPa, rounded half to even to a tenth; the number that was
@@ -31,7 +32,7 @@ from device_adapters.contract.readings import (
     Special,
     UnsupportedFrame,
 )
-from fhir_mappings import codes, quality
+from fhir_mappings import codes, possible, quality
 from fhir_mappings.codes import Measure, Unit
 from fhir_mappings.elements import (
     Annotation,
@@ -54,6 +55,7 @@ from fhir_mappings.identifiers import (
     phd_identifier,
     seconds_on_device,
 )
+from fhir_mappings.possible import is_possible
 from fhir_mappings.quality import Quality
 
 MMHG_PER_KPA: Final = Decimal("7.50062")
@@ -144,12 +146,18 @@ def _blood_pressure(source: _Source, reading: BloodPressure) -> tuple[MappedObse
             for measure, sent, _ in parts
         ]
     else:
-        parts.append((codes.MEAN, reading.mean, _mmhg(reading.mean, reading)))
+        mean = _mmhg(reading.mean, reading)
+        is_mean_possible = is_possible(mean, possible.MEAN)
+        if is_mean_possible:
+            parts.append((codes.MEAN, reading.mean, mean))
         components = [
             Component(code=measure.concept, value_quantity=_pressure(converted, sent, reading))
             for measure, sent, converted in parts
             if converted is not None  # a cuff need not give the mean
         ]
+        if not is_mean_possible:
+            error = Component(code=codes.MEAN.concept, data_absent_reason=codes.ABSENT_ERROR)
+            components.append(error)
     panel = source.observation(
         codes.BLOOD_PRESSURE,
         found,
@@ -160,10 +168,7 @@ def _blood_pressure(source: _Source, reading: BloodPressure) -> tuple[MappedObse
     )
     if reading.pulse_per_min is None:
         return (panel,)
-    pulse = source.observation(
-        codes.CUFF_PULSE, found, number=reading.pulse_per_min, absent=absent
-    )
-    return (panel, pulse)
+    return (panel, source.pulse(codes.CUFF_PULSE, found, reading.pulse_per_min, absent))
 
 
 def _pulse_oximetry(source: _Source, reading: PulseOximetry) -> tuple[MappedObservation, ...]:
@@ -171,9 +176,7 @@ def _pulse_oximetry(source: _Source, reading: PulseOximetry) -> tuple[MappedObse
     absent = found.absent or _absent(reading.spo2)
     return (
         source.observation(codes.SPO2, found, number=reading.spo2, absent=absent),
-        source.observation(
-            codes.OXIMETER_PULSE, found, number=reading.pulse_per_min, absent=absent
-        ),
+        source.pulse(codes.OXIMETER_PULSE, found, reading.pulse_per_min, absent),
     )
 
 
@@ -220,6 +223,14 @@ class _Source:
         self._issued = issued.isoformat()
         self._is_phd = is_fully_described(record.device)
         self._time_notes = _TIME_NOTES[record.time_quality]
+
+    def pulse(
+        self, measure: Measure, found: Quality, number: Number, absent: msgspec.Raw | None
+    ) -> MappedObservation:
+        """Return a pulse; an impossible one as an error, without its value."""
+        if not is_possible(number, possible.PULSE):
+            absent = absent or codes.ABSENT_ERROR
+        return self.observation(measure, found, number=number, absent=absent)
 
     def observation(
         self,

@@ -12,27 +12,18 @@ from device_adapters.contract.messages import ReadingRecord
 from device_adapters.contract.readings import (
     BloodPressure,
     Kind,
-    Number,
     PressureUnit,
     PulseOximetry,
-    UnsupportedFrame,
 )
+from fhir_mappings import possible
+from fhir_mappings.observations import MMHG_PER_KPA
+from fhir_mappings.possible import is_possible
 from ingest_service.admission.incoming import Reason, Refusal
 from ingest_service.store.assignments import Assignments, resolve
 
 # A reading of 1970 or 2035 must not make a chunk (a home's clock may be five minutes fast).
 _OLDEST: Final = timedelta(days=3653)
 _AHEAD: Final = timedelta(minutes=5)
-
-# Physiologically possible, and no narrower: a value that is far from the patient's own history is
-# possible, and waits nowhere (A1). Source: the project's protocol notes, section 5.4.
-_SYSTOLIC: Final = (Decimal(40), Decimal(300))
-_DIASTOLIC: Final = (Decimal(20), Decimal(200))
-_PULSE: Final = (Decimal(20), Decimal(300))
-_SPO2: Final = (Decimal(50), Decimal(100))
-
-# Only to tell possible from impossible; what is stored is converted in fhir_mappings.
-_MMHG_PER_KPA: Final = Decimal("7.50062")
 
 _NO_USER: Final = 255
 
@@ -76,19 +67,14 @@ def _impossible(record: ReadingRecord) -> str | None:
 
 
 def _checks(record: ReadingRecord) -> Iterable[tuple[str, bool]]:
+    """Yield what must hold; a pulse decides nothing, it stands beside what was measured."""
     match record.reading:
         case BloodPressure(systolic=Decimal() as systolic, diastolic=Decimal() as diastolic) as bp:
-            factor = _MMHG_PER_KPA if bp.unit is PressureUnit.KPA else Decimal(1)
-            yield "systolic pressure", _is_within(systolic * factor, _SYSTOLIC)
-            yield "diastolic pressure", _is_within(diastolic * factor, _DIASTOLIC)
+            factor = MMHG_PER_KPA if bp.unit is PressureUnit.KPA else Decimal(1)
+            yield "systolic pressure", is_possible(systolic * factor, possible.SYSTOLIC)
+            yield "diastolic pressure", is_possible(diastolic * factor, possible.DIASTOLIC)
             yield "systolic not above diastolic pressure", systolic > diastolic
-            yield "pulse", _is_within(bp.pulse_per_min, _PULSE)
         case PulseOximetry() as spot:
-            yield "SpO2", _is_within(spot.spo2, _SPO2)
-            yield "pulse", _is_within(spot.pulse_per_min, _PULSE)
-        case BloodPressure() | UnsupportedFrame():
+            yield "SpO2", is_possible(spot.spo2, possible.SPO2)
+        case _:
             return
-
-
-def _is_within(number: Number | None, bounds: tuple[Decimal, Decimal]) -> bool:
-    return not isinstance(number, Decimal) or bounds[0] <= number <= bounds[1]

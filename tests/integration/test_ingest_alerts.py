@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from psycopg import AsyncConnection
 
@@ -88,6 +89,23 @@ async def test_a1_a2_nothing_possible_is_withheld_and_no_flag_mutes_red(home: Ho
         "body_movement",
         "irregular_pulse",
     ]
+    assert home.rows("quarantine") == []
+
+
+async def test_a1_an_impossible_pulse_withholds_neither_pressure_nor_saturation(
+    home: Home,
+) -> None:
+    await home.give(home.cuff("192", "118", pulse="10"), home.oximeter("85", pulse="301"))
+
+    assert {alert["rule"] for alert in home.rows("alert")} == {
+        "limit.blood_pressure",
+        "limit.spo2",
+    }
+    pulses = [row for row in home.rows("observation") if row["code"] == "8867-4"]
+    assert [row["value"] for row in pulses] == [None, None]
+    for row in pulses:
+        reason = msgspec.json.decode(row["resource"])["dataAbsentReason"]["coding"][0]
+        assert reason["code"] == "error"
     assert home.rows("quarantine") == []
 
 

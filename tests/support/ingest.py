@@ -174,12 +174,12 @@ class Home:
 
     def oximeter(
         self, spo2: str, *, ago: timedelta = timedelta(0), status: int | None = None,
-        sensor_status: int | None = None,
+        sensor_status: int | None = None, pulse: str = "80",
     ) -> ReadingRecord:  # fmt: skip
         """Return a spot check."""
         reading = PulseOximetry(
             spo2=Decimal(spo2),
-            pulse_per_min=Decimal(80),
+            pulse_per_min=Decimal(pulse),
             status=status,
             sensor_status=sensor_status,
         )

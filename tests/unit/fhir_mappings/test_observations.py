@@ -250,6 +250,32 @@ def test_a_pulse_that_is_no_number_fails_alone() -> None:
     assert (panel.is_failed, pulse.is_failed) == (False, True)
 
 
+@pytest.mark.parametrize("pulse", [Decimal(19), Decimal(301)])
+def test_an_impossible_pulse_is_an_error_and_takes_nothing_with_it(pulse: Decimal) -> None:
+    # Bounds: the project's protocol notes, section 5.4: pulse 20-300 a minute.
+    for reading in (PRESSURE, OXIMETRY):
+        first, second = mapped(msgspec.structs.replace(reading, pulse_per_min=pulse))
+
+        assert not first.is_failed
+        assert second.is_failed
+        assert second.value is None
+        found = resource(second)
+        assert "valueQuantity" not in found
+        assert found["dataAbsentReason"]["coding"][0]["code"] == "error"
+
+
+def test_an_impossible_mean_is_an_error_beside_the_pressures() -> None:
+    panel, _ = mapped(msgspec.structs.replace(PRESSURE, mean=Decimal(999)))
+
+    systolic, diastolic, mean = resource(panel)["component"]
+    assert (systolic["valueQuantity"]["value"], diastolic["valueQuantity"]["value"]) == (
+        "148",
+        "91",
+    )
+    assert mean["dataAbsentReason"]["coding"][0]["code"] == "error"
+    assert "valueQuantity" not in mean
+
+
 def test_a_mean_that_was_not_measured_is_left_out() -> None:
     panel, _ = mapped(msgspec.structs.replace(PRESSURE, mean=NAN))
 
