@@ -183,6 +183,7 @@ class SignIn:
                 leeway=_LEEWAY_S,
                 iss={"essential": True, "value": provider.issuer},
                 aud={"essential": True, "value": self._client.client_id},
+                azp={"value": self._client.client_id},  # there if it is for others, too
                 exp={"essential": True},
                 nonce={"essential": True, "value": nonce},
             ).validate(decoded.claims)

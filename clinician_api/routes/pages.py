@@ -38,10 +38,13 @@ async def home() -> Response:
 
 
 @router.get("/worklist")
-async def page(request: Request, parts: PartsOf) -> Response:
-    """Return the unit's worklist, or send the reader to sign in."""
+async def page(request: Request, parts: PartsOf, *, again: bool = False) -> Response:
+    """Return the unit's worklist, or send the reader to sign in.
+
+    ``again`` is how the page reloads itself where no script does: that is no use of the session.
+    """
     try:
-        session, content = await _content(request, parts, is_used=True)
+        session, content = await _content(request, parts, is_used=not again)
     except SignInNeededError:
         return RedirectResponse("/sign-in", status_code=303)
     return HTMLResponse(_rendered("worklist.html", request, parts, session, content))

@@ -44,8 +44,11 @@ async def arrive(
     commission = await parts.sign_in.arrive(
         code=code, state=state, cookie=request.cookies.get(SIGN_IN)
     )
+    now = parts.clock()
     async with parts.pool.connection() as connection:
-        cookie = await sessions.open_session(connection, commission, now=parts.clock())
+        # Another commission, or another person: what this browser was signed in as has ended.
+        await sessions.close(connection, request.cookies.get(SESSION), parts.duration, now=now)
+        cookie = await sessions.open_session(connection, commission, now=now)
     answer = RedirectResponse("/worklist", status_code=303)
     drop_cookie(answer, SIGN_IN)
     set_cookie(answer, SESSION, cookie)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ import httpx
 from clinician_api import keys, tokens
 
 COMMAND: Final = (sys.executable, "-m", "clinician_api")
+_CLIENT_SECRET: Final = "not a secret here"  # noqa: S105 - of a stand-in provider
 _START_S: Final = 20.0
 _STOP_S: Final = 15.0
 
@@ -95,7 +96,7 @@ def running_api(
         "HEMVITAL_API_PUBLIC_URL": url,
         "HEMVITAL_API_KEY_FILE": str(folder / "key.json"),
         "HEMVITAL_API_OIDC_ISSUER": issuer,
-        "HEMVITAL_API_OIDC_CLIENT_SECRET": "not a secret here",
+        "HEMVITAL_API_OIDC_CLIENT_SECRET": _CLIENT_SECRET,
         "HEMVITAL_API_DEMO": "true",
     }
     if not (folder / "key.json").exists():
@@ -138,7 +139,23 @@ def identity_provider(unit_hsa_id: str, name: str = "Anna Berg") -> Generator[st
     In a process of its own: importing it warns of what its libraries deprecate, and here
     warnings are errors.
     """
-    nurse = {
+    nurse = _nurse(unit_hsa_id, name)
+    command = ("oidc_provider_mock", "--host", "localhost", "--user-claims", json.dumps(nurse))
+    with _running_provider(command) as issuer:
+        yield issuer
+
+
+@contextmanager
+def strict_provider(unit_hsa_id: str, name: str = "Anna Berg") -> Generator[str]:
+    """Run a provider that enforces PKCE and signs the same nurse in without asking."""
+    nurse = json.dumps(_nurse(unit_hsa_id, name))
+    command = ("tests.support.strict_provider", "--claims", nurse, "--secret", _CLIENT_SECRET)
+    with _running_provider(command) as issuer:
+        yield issuer
+
+
+def _nurse(unit_hsa_id: str, name: str) -> dict[str, str]:
+    return {
         "sub": "anna",
         "name": name,
         "employeeHsaId": "SE2321000016-1001",
@@ -146,12 +163,13 @@ def identity_provider(unit_hsa_id: str, name: str = "Anna Berg") -> Generator[st
         "commissionName": "Hjärtmottagningen",
         "commissionPurpose": "Vård och behandling",
     }
+
+
+@contextmanager
+def _running_provider(command: Sequence[str]) -> Generator[str]:
     port = free_port()
     process = subprocess.Popen(
-        (
-            *(sys.executable, "-m", "oidc_provider_mock", "--host", "localhost"),
-            *("--port", str(port), "--user-claims", json.dumps(nurse)),
-        ),
+        (sys.executable, "-m", *command, "--port", str(port)),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
