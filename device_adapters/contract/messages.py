@@ -18,14 +18,19 @@ import msgspec
 
 from device_adapters.contract.readings import (
     BloodPressure,
+    BodyTemperature,
+    BodyWeight,
+    HeartRate,
+    OximetrySeries,
     PulseOximetry,
     Reading,
     UnsupportedFrame,
+    is_bounded,
 )
 
 _T = TypeVar("_T")
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 SCHEMA_MAJOR: Final = 1
 
 # Each limit lies below the next one down the way: what the gateway sends fits ingest's own
@@ -197,14 +202,15 @@ _RESEND: Final = msgspec.json.Decoder(Resend)
 _STATUS: Final = msgspec.json.Decoder(GatewayStatus)
 _MAX_NUMBER: Final = 2**63 - 1 - MAX_RECORDS  # what the database's bigint holds
 
-# A Decimal of 1E+999999999 takes 18 bytes here and a gigabyte once it is written out. Every
-# SFLOAT fits: the smallest is 1E-8, the largest 2045E+7.
-_MAGNITUDES: Final = range(-9, 11)  # powers of ten of the leading digit
-_MAX_NUMBER_LENGTH: Final = 24
 _MAX_UTC_OFFSET: Final = timedelta(hours=14)  # the largest that is, and that FHIR writes
+_NO_NUMBER: Final = "not a number that a device can send"
 _NUMBERS: Final[dict[type[Reading], tuple[str, ...]]] = {
     BloodPressure: ("systolic", "diastolic", "mean", "pulse_per_min"),
     PulseOximetry: ("spo2", "pulse_per_min", "pulse_amplitude_index"),
+    OximetrySeries: (),
+    BodyTemperature: ("temperature",),
+    BodyWeight: ("weight", "bmi", "height"),
+    HeartRate: ("heart_rate_per_min",),
     UnsupportedFrame: (),
 }
 
@@ -302,16 +308,12 @@ def _decode(decoder: msgspec.json.Decoder[_T], payload: bytes) -> _T:
 def _check_numbers(reading: Reading) -> None:
     for name in _NUMBERS[type(reading)]:
         number = getattr(reading, name)
-        if isinstance(number, Decimal) and not _is_bounded(number):
-            raise ContractError(f"reading.{name}: not a number that a device can send")
-
-
-def _is_bounded(number: Decimal) -> bool:
-    return (
-        number.is_finite()
-        and number.adjusted() in _MAGNITUDES
-        and len(str(number)) <= _MAX_NUMBER_LENGTH
-    )
+        if isinstance(number, Decimal) and not is_bounded(number):
+            raise ContractError(f"reading.{name}: {_NO_NUMBER}")
+    if isinstance(reading, OximetrySeries):
+        for name, samples in (("spo2", reading.spo2), ("pulse_per_min", reading.pulse_per_min)):
+            if not all(sample is None or is_bounded(sample) for sample in samples):
+                raise ContractError(f"reading.{name}: {_NO_NUMBER}")
 
 
 def _times(record: Record) -> Iterable[tuple[str, datetime]]:

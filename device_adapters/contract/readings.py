@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from enum import IntFlag, StrEnum
+from enum import IntEnum, IntFlag, StrEnum
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -39,6 +39,27 @@ UInt16 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
 UInt24 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFF)]
 
 
+# A Decimal of 1E+999999999 takes 18 bytes in a message and a gigabyte once it is written out.
+# Every SFLOAT fits: the smallest is 1E-8, the largest 2045E+7.
+_MAGNITUDES: Final = range(-9, 11)  # powers of ten of the leading digit
+_MAX_NUMBER_LENGTH: Final = 24
+
+#: Half an hour at one a second, and far below what one message may weigh.
+MAX_SAMPLES: Final = 1800
+_MAX_RR_INTERVALS: Final = 255  # what the longest notification holds
+
+Samples = Annotated[tuple[Decimal | None, ...], msgspec.Meta(min_length=1, max_length=MAX_SAMPLES)]
+
+
+def is_bounded(number: Decimal) -> bool:
+    """Tell whether a record can carry a number: finite, and short once it is written out."""
+    return (
+        number.is_finite()
+        and number.adjusted() in _MAGNITUDES
+        and len(str(number)) <= _MAX_NUMBER_LENGTH
+    )
+
+
 class Kind(StrEnum):
     """What became of one attempt to measure; only a measurement has a value to judge."""
 
@@ -53,6 +74,20 @@ class PressureUnit(StrEnum):
 
     MMHG = "mm[Hg]"
     KPA = "kPa"
+
+
+class TemperatureUnit(StrEnum):
+    """Unit of a temperature as the device sent it, spelt as UCUM spells it."""
+
+    CELSIUS = "Cel"
+    FAHRENHEIT = "[degF]"
+
+
+class MassUnit(StrEnum):
+    """Unit of a weight as the device sent it, spelt as UCUM spells it."""
+
+    KILOGRAM = "kg"
+    POUND = "[lb_av]"
 
 
 class DeviceTime(msgspec.Struct, frozen=True):
@@ -126,7 +161,26 @@ class SensorStatus(IntFlag):
     DISCONNECTED = 1 << 15
 
 
-_NO_VALUE_OXIMETER: Final = (
+class TemperatureSite(IntEnum):
+    """Where on the body a temperature was taken: Temperature Type (0x2A1D).
+
+    Source:
+        Bluetooth SIG, GATT Specification Supplement, Temperature Type; 0 and 10-255 are reserved.
+    """
+
+    ARMPIT = 1
+    BODY = 2  # the body in general
+    EAR = 3
+    FINGER = 4
+    GASTROINTESTINAL_TRACT = 5
+    MOUTH = 6
+    RECTUM = 7
+    TOE = 8
+    TYMPANUM = 9
+
+
+#: Statuses with which an oximeter's number, if there is one, is nobody's saturation.
+NO_VALUE_OXIMETER: Final = (
     OximeterStatus.DEMONSTRATION
     | OximeterStatus.TESTING
     | OximeterStatus.CALIBRATING
@@ -178,9 +232,100 @@ class PulseOximetry(msgspec.Struct, frozen=True, kw_only=True, tag="pulse_oximet
     @property
     def kind(self) -> Kind:
         """Tell a measurement from an attempt: no number, or a status that forbids its use."""
-        if isinstance(self.spo2, Special) or (self.status or 0) & _NO_VALUE_OXIMETER:
+        if isinstance(self.spo2, Special) or (self.status or 0) & NO_VALUE_OXIMETER:
             return Kind.FAILED_ATTEMPT
         return Kind.MEASUREMENT
+
+
+class OximetrySeries(msgspec.Struct, frozen=True, kw_only=True, tag="oximetry_series"):
+    """A continuous measurement reduced to equally spaced samples: SpO2 in percent, and pulse.
+
+    The first sample's time is the record's ``effective_at``, each next one's is ``period_ms``
+    later; so a better time moves the whole series. ``None`` is a gap: nothing came, or nothing
+    that stands for a value. Both rows are equally long, and an oximeter that gives no pulse has
+    a row of gaps. ``status`` and ``sensor_status`` hold every bit that was set at some time.
+    """
+
+    period_ms: Annotated[int, msgspec.Meta(ge=1, le=3_600_000)]
+    spo2: Samples
+    pulse_per_min: Samples
+    status: UInt16 | None = None
+    sensor_status: UInt24 | None = None
+    device_time: DeviceTime | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse rows of different lengths: one of them would be placed wrongly in time."""
+        if len(self.spo2) != len(self.pulse_per_min):
+            raise ValueError("spo2 and pulse_per_min: not equally long")
+
+    @property
+    def kind(self) -> Kind:
+        """Tell a measurement from an attempt: no sample, or a status that forbids their use."""
+        is_empty = all(sample is None for sample in self.spo2)
+        if is_empty or (self.status or 0) & NO_VALUE_OXIMETER:
+            return Kind.FAILED_ATTEMPT
+        return Kind.MEASUREMENT
+
+
+class BodyTemperature(msgspec.Struct, frozen=True, kw_only=True, tag="body_temperature"):
+    """One reading of a thermometer, in ``unit``.
+
+    ``site`` is the raw field that `TemperatureSite` names, reserved values kept; ``None`` where
+    the thermometer did not say with the reading where it was taken.
+    """
+
+    temperature: Number
+    unit: TemperatureUnit
+    device_time: DeviceTime | None = None
+    site: UInt8 | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Tell a measurement from an attempt that gave no number."""
+        if isinstance(self.temperature, Special):
+            return Kind.FAILED_ATTEMPT
+        return Kind.MEASUREMENT
+
+
+class BodyWeight(msgspec.Struct, frozen=True, kw_only=True, tag="body_weight"):
+    """One reading of a scale; ``weight`` in ``unit``, ``None`` where it says that it failed.
+
+    ``user_index`` is the scale's user slot, ``None`` where it sent none or "unknown user".
+    ``bmi`` (kg/m2) and ``height`` rest on what somebody entered in the scale; ``height`` is in
+    metres beside kilograms and in inches beside pounds.
+    """
+
+    weight: Decimal | None
+    unit: MassUnit
+    device_time: DeviceTime | None = None
+    user_index: UInt8 | None = None
+    bmi: Decimal | None = None
+    height: Decimal | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Tell a measurement from an attempt that gave no number."""
+        return Kind.FAILED_ATTEMPT if self.weight is None else Kind.MEASUREMENT
+
+
+class HeartRate(msgspec.Struct, frozen=True, kw_only=True, tag="heart_rate"):
+    """One value of a heart rate sensor.
+
+    ``has_contact`` tells whether the sensor feels the skin, ``None`` where it cannot tell.
+    ``energy_kj`` is what was expended since the sensor's last reset; ``rr_intervals`` are in
+    1/1024 s, oldest first.
+    """
+
+    heart_rate_per_min: Decimal
+    has_contact: bool | None = None
+    energy_kj: UInt16 | None = None
+    rr_intervals: Annotated[tuple[UInt16, ...], msgspec.Meta(max_length=_MAX_RR_INTERVALS)] = ()
+    device_time: DeviceTime | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Tell a measurement from a value given while the sensor did not touch the body."""
+        return Kind.FAILED_ATTEMPT if self.has_contact is False else Kind.MEASUREMENT
 
 
 class UnsupportedFrame(msgspec.Struct, frozen=True, kw_only=True, tag="unsupported_frame"):
@@ -196,4 +341,12 @@ class UnsupportedFrame(msgspec.Struct, frozen=True, kw_only=True, tag="unsupport
         return Kind.INCOMPLETE if self.is_truncated else Kind.UNSUPPORTED_FRAME
 
 
-Reading = BloodPressure | PulseOximetry | UnsupportedFrame
+Reading = (
+    BloodPressure
+    | PulseOximetry
+    | OximetrySeries
+    | BodyTemperature
+    | BodyWeight
+    | HeartRate
+    | UnsupportedFrame
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from device_adapters.contract.readings import DeviceTime, Number
 from device_adapters.errors import FieldError, TrailingBytesError, TruncatedError
-from device_adapters.ieee11073 import sfloat
+from device_adapters.ieee11073 import float32, sfloat
 
 
 class Reader:
@@ -39,6 +39,10 @@ class Reader:
     def sfloat(self, field: str) -> Number:
         """Take one SFLOAT; see `device_adapters.ieee11073.sfloat`."""
         return sfloat(self.uint(field, 2))
+
+    def float32(self, field: str) -> Number:
+        """Take one FLOAT; see `device_adapters.ieee11073.float32`."""
+        return float32(self.uint(field, 4))
 
     def date_time(self, field: str) -> DeviceTime:
         """Take one 7-byte Date Time (0x2A08) as sent: year, month or day 0 and 31 February too.

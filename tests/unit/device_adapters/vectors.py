@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import Flag
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -93,5 +93,7 @@ def _plain(value: object) -> object:
             return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
         case Flag():
             return flags(value)
+        case tuple():
+            return [_plain(each) for each in cast("tuple[object, ...]", value)]
         case _:
             return value
