@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -15,13 +15,22 @@ from device_adapters.contract.messages import (
     encode,
 )
 from ingest_service.admission import quality, writing
-from ingest_service.admission.fate import Fate, ReadingFate
+from ingest_service.admission.batch import Batch
+from ingest_service.admission.fate import ReadingFate, Result
 from ingest_service.admission.incoming import Entry, Reason, Refusal
 from ingest_service.admission.judging import Stored
 from ingest_service.admission.screening import implausible_time, user_slot
-from ingest_service.store import assignments, identities, observations, quarantine, records
+from ingest_service.store import (
+    assignments,
+    deliveries,
+    identities,
+    observations,
+    quarantine,
+    records,
+)
 from ingest_service.store.assignments import Assignments
 from ingest_service.store.connections import Connection
+from ingest_service.store.deliveries import Key
 from ingest_service.store.identities import IdentityRow
 from ingest_service.store.observations import Change, ObservationRow
 from ingest_service.store.patients import Patient
@@ -29,10 +38,13 @@ from ingest_service.store.records import KnownRecord, RecordTime
 
 _MAY_BE_SET_FREE: Final = (Reason.TIME_IMPLAUSIBLE, Reason.UNASSIGNED)
 _BY: Final = "gateway"
+_NOT_STORED: Final = Refusal(
+    Reason.CORRECTION_WITHOUT_RECORD, "the reading that it corrects is not stored"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Applicable:
+class _Due:
     """A correction, the stored record that it is for, and that record's patient."""
 
     correction: TimeCorrection
@@ -40,16 +52,83 @@ class Applicable:
     patient: Patient
 
 
-def of(fates: Iterable[Fate]) -> list[tuple[Fate, TimeCorrection]]:
-    """Return the corrections among the records, with their fates."""
-    return [
-        (fate, fate.entry.record)
-        for fate in fates
-        if isinstance(fate.entry.record, TimeCorrection) and fate.refusal is None
+async def meet(connection: Connection, batch: Batch) -> None:
+    """Bring readings and corrections together, whichever of them came first."""
+    if readings := batch.readings():
+        await _apply_overtaken(connection, readings)
+    given = batch.corrections()
+    if not given:
+        return
+    wanted = {correction.record_id for _, correction in given}
+    batch.known = await records.known(connection, wanted)
+    batch.fates += await _released(connection, wanted - set(batch.known))
+    # A reading that waits may have been sent again beside: which of the two is stored is not
+    # known before the numbers are claimed, so both get the better time.
+    by_id: dict[UUID, list[ReadingFate]] = {}
+    for reading in batch.readings():
+        by_id.setdefault(reading.record.record_id, []).append(reading)
+    for _, correction in given:
+        for reading in by_id.get(correction.record_id, ()):
+            reading.correct(correction)
+
+
+def screen(batch: Batch) -> None:
+    """Decide what becomes of each correction, once that of the readings is decided."""
+    admitted = {fate.record.record_id for fate, _ in batch.admitted()}
+    for fate, correction in batch.corrections():
+        known = batch.known.get(correction.record_id)
+        if known and (why := _unfit(known, correction, batch.assigned, now=batch.now)):
+            fate.refuse(why)
+        elif known or correction.record_id in admitted:
+            fate.result = Result.TIME_CORRECTION
+        else:
+            fate.refuse(_NOT_STORED)
+
+
+async def hold_back(connection: Connection, batch: Batch) -> None:
+    """Let corrections wait whose reading went no further: it was sent before, and waits."""
+    admitted = {fate.record.record_id for fate, _ in batch.admitted()}
+    waiting: list[Key] = []
+    for fate, correction in batch.corrections():
+        if correction.record_id in batch.known or correction.record_id in admitted:
+            continue
+        fate.refuse(_NOT_STORED)
+        if fate.entry.key:
+            waiting.append(fate.entry.key)
+    if waiting:
+        await deliveries.set_outcome(connection, waiting, Result.QUARANTINED)
+
+
+async def apply(connection: Connection, batch: Batch) -> None:
+    """Store new versions of what is stored already, to be judged again.
+
+    The same time again changes nothing.
+    """
+    latest = {correction.record_id: correction for _, correction in batch.corrections()}
+    due = [
+        _Due(correction, known, batch.patients[known.patient_id])
+        for record_id, correction in latest.items()
+        if (known := batch.known.get(record_id))
+        and (known.effective_at, known.time_quality)
+        != (correction.effective_at, correction.time_quality)
     ]
+    if due:
+        batch.stored += await _replace(connection, due, now=batch.now)
 
 
-async def overtaken(connection: Connection, readings: Sequence[ReadingFate]) -> None:
+def reading_of(known: KnownRecord) -> ReadingRecord:
+    """Return a stored record as it travelled.
+
+    Raises:
+        ContractError: If this program cannot read what an older one stored.
+    """
+    record = decode_record(known.record)
+    if not isinstance(record, ReadingRecord):
+        raise TypeError(f"record {known.record_id}: not a reading")
+    return record
+
+
+async def _apply_overtaken(connection: Connection, readings: Sequence[ReadingFate]) -> None:
     """Apply to new readings the corrections that overtook them and wait for them."""
     by_id = {fate.record.record_id: fate for fate in reversed(readings)}
     reasons = [Reason.CORRECTION_WITHOUT_RECORD]
@@ -60,7 +139,7 @@ async def overtaken(connection: Connection, readings: Sequence[ReadingFate]) -> 
             by_id[row.record_id].waiting.append(row.id)
 
 
-async def released(connection: Connection, unknown: Collection[UUID]) -> list[ReadingFate]:
+async def _released(connection: Connection, unknown: Collection[UUID]) -> list[ReadingFate]:
     """Return quarantined readings that a better time may set free."""
     return [
         ReadingFate(
@@ -77,19 +156,7 @@ async def released(connection: Connection, unknown: Collection[UUID]) -> list[Re
     ]
 
 
-def reading_of(known: KnownRecord) -> ReadingRecord:
-    """Return a stored record as it travelled.
-
-    Raises:
-        ContractError: If this program cannot read what an older one stored.
-    """
-    record = decode_record(known.record)
-    if not isinstance(record, ReadingRecord):
-        raise TypeError(f"record {known.record_id}: not a reading")
-    return record
-
-
-def unfit(
+def _unfit(
     known: KnownRecord, correction: TimeCorrection, assigned: Assignments, *, now: datetime
 ) -> Refusal | None:
     """Return why a stored reading cannot have this time, if it cannot."""
@@ -104,30 +171,14 @@ def unfit(
     return None
 
 
-async def apply(
-    connection: Connection, applicable: Iterable[Applicable], *, now: datetime
-) -> list[Stored]:
-    """Store new versions of what these corrections are about; the patients are locked.
-
-    The same time again changes nothing.
-
-    Returns:
-        The new versions, to be judged again.
-    """
-    due = {
-        one.known.record_id: one
-        for one in applicable
-        if (one.known.effective_at, one.known.time_quality)
-        != (one.correction.effective_at, one.correction.time_quality)
-    }
-    if not due:
-        return []
-    times = [one.known.effective_at for one in due.values()]
+async def _replace(connection: Connection, due: Sequence[_Due], *, now: datetime) -> list[Stored]:
+    """Put new versions in the place of what these corrections are about."""
+    times = [one.known.effective_at for one in due]
     retired = await observations.retire(
         connection,
         [
-            Change(record_id=record_id, changed_by=_BY, reason=one.correction.reason)
-            for record_id, one in due.items()
+            Change(record_id=one.known.record_id, changed_by=_BY, reason=one.correction.reason)
+            for one in due
         ],
         since=min(times),
         until=max(times),
@@ -136,7 +187,7 @@ async def apply(
     record_times: list[RecordTime] = []
     identity_rows: list[IdentityRow] = []
     observation_rows: list[ObservationRow] = []
-    for one in due.values():
+    for one in due:
         record = writing.corrected(reading_of(one.known), one.correction)
         version = 1 + retired.get(record.record_id, 0)
         mapped = writing.observations_of(

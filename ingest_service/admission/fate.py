@@ -23,11 +23,15 @@ class Result(StrEnum):
 
 @dataclass(slots=True)
 class Fate:
-    """One record and what becomes of it."""
+    """One record and what becomes of it.
+
+    ``is_released`` marks a reading that comes from the quarantine: it has no number to claim.
+    """
 
     entry: Entry
     result: Result = Result.QUARANTINED
     refusal: Refusal | None = None
+    is_released: bool = field(default=False, kw_only=True)
 
     def refuse(self, refusal: Refusal) -> None:
         """Send it to the quarantine."""
@@ -39,15 +43,13 @@ class ReadingFate(Fate):
     """One reading and what becomes of it.
 
     ``record`` and ``encoded`` are what will be stored: a correction that came first is in them.
-    ``waiting`` are quarantine entries that end with its admission; ``is_released`` marks a
-    reading that comes from there and has no number to claim.
+    ``waiting`` are quarantine entries that end with its admission.
     """
 
     record: ReadingRecord = field(kw_only=True)
     encoded: bytes = field(kw_only=True)
     patient_id: UUID | None = None
     waiting: list[int] = field(default_factory=list[int])
-    is_released: bool = False
 
     def correct(self, correction: TimeCorrection) -> None:
         """Give the reading its better time before it is stored."""
