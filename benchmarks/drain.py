@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: ended.set())
     client = Client(
-        CallbackAPIVersion.VERSION2, client_id="bare", protocol=MQTTv5, manual_ack=True
+        CallbackAPIVersion.VERSION2, client_id="service:bare", protocol=MQTTv5, manual_ack=True
     )
     identity = Certificate(
         authority=arguments.ca, certificate=arguments.certificate, key=arguments.key

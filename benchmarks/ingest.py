@@ -71,8 +71,13 @@ class IngestBench:
         services = self._platform.services
         identity = services.certificates.service(INGEST)
         command = ["python", "-m", "benchmarks.drain", "--host", HOST]
-        command += ["--port", str(services.broker.port), "--report", str(messages)]
-        command += ["--ca", str(services.certificates.authority), "--key", str(identity.key)]
+        command += ["--port", str(services.broker.services_port), "--report", str(messages)]
+        command += [
+            "--ca",
+            str(services.certificates.services.certificate),
+            "--key",
+            str(identity.key),
+        ]
         command += ["--certificate", str(identity.certificate)]
         program = Program(name="bench-bare", command=command, ready_text="subscribed")
         running = self._started(program)
@@ -153,7 +158,7 @@ def publisher(platform: Platform, gateway_id: str) -> Publisher:
     services = platform.services
     identity = services.certificates.issue_gateway(gateway_id)
     certificate = Certificate(
-        authority=services.certificates.authority,
+        authority=services.certificates.gateways.certificate,
         certificate=identity.certificate,
         key=identity.key,
     )

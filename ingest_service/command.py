@@ -102,14 +102,14 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _address(settings: WorkerSettings | JobsSettings, client_id: str) -> BrokerAddress:
+def _address(settings: WorkerSettings | JobsSettings, name: str) -> BrokerAddress:
     return BrokerAddress(
         host=settings.broker_host,
         port=settings.broker_port,
         authority=settings.broker_authority,
         certificate=settings.broker_certificate,
         key=settings.broker_key,
-        client_id=client_id,
+        name=name,
     )
 
 

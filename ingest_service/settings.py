@@ -36,7 +36,7 @@ class ReaderSettings(_Settings):
 
 class _BrokerSettings(_Settings):
     broker_host: str = "localhost"
-    broker_port: Annotated[int, Field(ge=1, le=65535)] = 8883
+    broker_port: Annotated[int, Field(ge=1, le=65535)] = 8884
     broker_authority: Path
     broker_certificate: Path
     broker_key: Path

@@ -1,4 +1,4 @@
-"""A throw-away certificate authority for one machine: the broker, the services, the gateways."""
+"""Throw-away certificate authorities for one machine, one for each door of the broker."""
 
 from __future__ import annotations
 
@@ -23,40 +23,75 @@ class Identity:
     key: Path
 
 
-class Certificates:
-    """The authority's files; its own key is read only to issue."""
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """One door's authority: whom it vouches for may come in there, and only there.
 
-    def __init__(self, state: State) -> None:
-        self._pki = state.pki
+    The broker's certificate for that door is its too, so that whoever comes in trusts the one
+    authority that let it.
+    """
+
+    directory: Path
 
     @property
-    def authority(self) -> Path:
-        """The certificate that everybody trusts."""
-        return self._pki / "ca.pem"
+    def certificate(self) -> Path:
+        """The certificate that both sides of the door trust."""
+        return self.directory / "ca.pem"
 
     @property
     def broker(self) -> Identity:
-        """Who the broker is."""
-        return self._identity("broker", "broker")
+        """Who the broker is at this door."""
+        return Identity(self.directory / "broker.pem", self.directory / "broker.key")
+
+    def client(self, name: str) -> Identity:
+        """Return where a client's certificate is, or will be."""
+        clients = self.directory / "clients"
+        return Identity(clients / f"{name}.pem", clients / f"{name}.key")
+
+    def create(self) -> None:
+        """Make the authority and the broker's certificate, as far as they are missing."""
+        if not self.certificate.exists():
+            authority = trustme.CA(organization_name=f"Hemvital, local {self.directory.name}")
+            write_private(self._key, authority.private_key_pem.bytes())
+            write_private(self.certificate, authority.cert_pem.bytes())
+        self.issue(self.broker, "localhost", "127.0.0.1", "::1", common_name="localhost")
+
+    def issue(self, identity: Identity, *hosts: str, common_name: str) -> None:
+        """Issue a certificate unless it is there already."""
+        if identity.certificate.exists():
+            return
+        authority = trustme.CA.from_pem(self.certificate.read_bytes(), self._key.read_bytes())
+        issued = authority.issue_cert(*hosts, common_name=common_name)
+        write_private(identity.key, issued.private_key_pem.bytes())
+        # Last: where there is a certificate, its key is there too.
+        chain = b"".join(each.bytes() for each in issued.cert_chain_pems)
+        write_private(identity.certificate, chain)
+
+    @property
+    def _key(self) -> Path:
+        return self.directory / "ca.key"
+
+
+class Certificates:
+    """The files of both authorities; their own keys are read only to issue."""
+
+    def __init__(self, state: State) -> None:
+        self.gateways = Authority(state.pki / "gateways")
+        self.services = Authority(state.pki / "services")
 
     def service(self, name: str) -> Identity:
         """Return who a service is; the broker knows it as ``service:<name>``."""
-        return self._identity("services", name)
+        return self.services.client(name)
 
     def gateway(self, gateway_id: str) -> Identity:
         """Return who a gateway is; the broker knows it by its id."""
-        return self._identity("gateways", gateway_id)
+        return self.gateways.client(gateway_id)
 
     def create(self) -> None:
-        """Make the authority and what a local installation needs, as far as it is missing."""
-        if not self.authority.exists():
-            authority = trustme.CA(organization_name="Hemvital, local installation")
-            write_private(self._pki / "ca.key", authority.private_key_pem.bytes())
-            write_private(self.authority, authority.cert_pem.bytes())
-        if not self.broker.certificate.exists():
-            self._issue(self.broker, "localhost", "127.0.0.1", "::1", common_name="localhost")
-        if not self.service(INGEST).certificate.exists():
-            self._issue(self.service(INGEST), common_name=f"service:{INGEST}")
+        """Make the authorities and what a local installation needs, as far as it is missing."""
+        for authority in (self.gateways, self.services):
+            authority.create()
+        self.services.issue(self.service(INGEST), common_name=f"service:{INGEST}")
         for gateway_id in GATEWAYS:
             self.issue_gateway(gateway_id)
 
@@ -64,23 +99,9 @@ class Certificates:
         """Return a gateway's certificate, issued if there is none.
 
         Raises:
-            ContractError: If the id is more than one plain topic level. None that passes holds a
-                colon, so none can be a service's name.
+            ContractError: If the id is more than one plain topic level.
         """
         topic(gateway_id, Leaf.READINGS)
         identity = self.gateway(gateway_id)
-        if not identity.certificate.exists():
-            self._issue(identity, common_name=gateway_id)
+        self.gateways.issue(identity, common_name=gateway_id)
         return identity
-
-    def _identity(self, kind: str, name: str) -> Identity:
-        return Identity(self._pki / kind / f"{name}.pem", self._pki / kind / f"{name}.key")
-
-    def _issue(self, identity: Identity, *hosts: str, common_name: str) -> None:
-        key = (self._pki / "ca.key").read_bytes()
-        authority = trustme.CA.from_pem(self.authority.read_bytes(), key)
-        issued = authority.issue_cert(*hosts, common_name=common_name)
-        write_private(identity.key, issued.private_key_pem.bytes())
-        # Last: where there is a certificate, its key is there too.
-        chain = b"".join(each.bytes() for each in issued.cert_chain_pems)
-        write_private(identity.certificate, chain)

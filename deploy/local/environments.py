@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local import ports
-from deploy.local.certificates import INGEST, Identity
+from deploy.local.certificates import INGEST, Authority
 from deploy.local.home import TIMEZONE, Home, HomeFiles
 from deploy.local.mosquitto import HOST
 from deploy.local.services import Services
@@ -53,13 +53,14 @@ class Environments:
 
     def ingest(self) -> Mapping[str, str]:
         """Return the settings of ingest's worker and jobs."""
-        database = self._services.database
+        database, broker = self._services.database, self._services.broker
+        certificates = self._services.certificates
         return {
             "HEMVITAL_INGEST_DATABASE": database.dsn("hemvital_ingest"),
             "HEMVITAL_INGEST_JOBS_DATABASE": database.dsn("hemvital_jobs"),
             "HEMVITAL_INGEST_HTTP_PORT": str(self.port("ingest-monitoring")),
             "HEMVITAL_INGEST_JOBS_HTTP_PORT": str(self.port("jobs-monitoring")),
-            **self._broker("HEMVITAL_INGEST_", self._services.certificates.service(INGEST)),
+            **_broker("HEMVITAL_INGEST_", certificates.services, INGEST, broker.services_port),
         }
 
     def api(self) -> Mapping[str, str]:
@@ -77,7 +78,8 @@ class Environments:
 
     def gateway(self, home: Home, files: HomeFiles) -> Mapping[str, str]:
         """Return the settings of a home's gateway."""
-        identity = self._services.certificates.issue_gateway(home.gateway_id)
+        certificates, broker = self._services.certificates, self._services.broker
+        certificates.issue_gateway(home.gateway_id)
         port = self.port(f"{home.gateway_id}-monitoring")
         return {
             "HEMVITAL_GATEWAY_ID": home.gateway_id,
@@ -88,7 +90,7 @@ class Environments:
             # The host answers for its clock here; a gateway at home asks the kernel.
             "HEMVITAL_GATEWAY_CLOCK": "trusted",
             "HEMVITAL_GATEWAY_COOL_DOWN_S": "1",
-            **self._broker("HEMVITAL_GATEWAY_", identity),
+            **_broker("HEMVITAL_GATEWAY_", certificates.gateways, home.gateway_id, broker.port),
         }
 
     def commands(self) -> Mapping[str, str]:
@@ -101,18 +103,21 @@ class Environments:
             "HEMVITAL_API_OWNER_DATABASE": owner,
         }
 
-    def _broker(self, prefix: str, identity: Identity) -> Mapping[str, str]:
-        return {
-            f"{prefix}BROKER_HOST": HOST,
-            f"{prefix}BROKER_PORT": str(self._services.broker.port),
-            f"{prefix}BROKER_AUTHORITY": str(self._services.certificates.authority),
-            f"{prefix}BROKER_CERTIFICATE": str(identity.certificate),
-            f"{prefix}BROKER_KEY": str(identity.key),
-        }
-
     def _client_secret(self) -> str:
         """Return what the API shows the provider; the stand-in takes any, a real one would not."""
         file = self._state.secrets / "oidc-client"
         if not file.exists():
             write_private(file, secrets.token_urlsafe(32).encode())
         return file.read_text()
+
+
+def _broker(prefix: str, authority: Authority, client: str, port: int) -> Mapping[str, str]:
+    """Return how a client comes in by its door."""
+    identity = authority.client(client)
+    return {
+        f"{prefix}BROKER_HOST": HOST,
+        f"{prefix}BROKER_PORT": str(port),
+        f"{prefix}BROKER_AUTHORITY": str(authority.certificate),
+        f"{prefix}BROKER_CERTIFICATE": str(identity.certificate),
+        f"{prefix}BROKER_KEY": str(identity.key),
+    }

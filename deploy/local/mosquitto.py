@@ -17,7 +17,8 @@ from deploy.local.state import CHECKOUT, State, write_private
 HOST: Final = "127.0.0.1"
 
 _CONFIGURATION: Final = CHECKOUT / "deploy" / "mosquitto"
-_SITE_LISTENER: Final = "\nlistener 8883\n"
+_GATEWAYS_LISTENER: Final = "\nlistener 8883\n"
+_SERVICES_LISTENER: Final = "\nlistener 8884 127.0.0.1\n"
 # Places in the sandbox.
 _SETTINGS: Final = "/etc/mosquitto"
 _STORE: Final = "/var/lib/mosquitto"
@@ -36,11 +37,17 @@ class Mosquitto:
         self._certificates = certificates
         self.server = Server("mosquitto", run=state.run, log=state.log)
         self._port_file = state.run / "mosquitto.port"
+        self._services_port_file = state.run / "mosquitto-services.port"
 
     @property
     def port(self) -> int:
-        """The loopback port it listens on."""
+        """The loopback port where gateways come in."""
         return ports.recorded(self._port_file)
+
+    @property
+    def services_port(self) -> int:
+        """The loopback port where services come in."""
+        return ports.recorded(self._services_port_file)
 
     def start(self) -> None:
         """Start it if it does not run, and wait until it answers.
@@ -51,9 +58,14 @@ class Mosquitto:
         if self.server.process is None:
             self.server.kill()  # a sandbox or record left over
             port = ports.keep(self._port_file)
+            services_port = ports.keep(self._services_port_file)
             self._state.mosquitto.mkdir(mode=0o700, parents=True, exist_ok=True)
-            settings = (_CONFIGURATION / "mosquitto.conf").read_text()
-            write_private(self._settings / "mosquitto.conf", render(settings, port).encode())
+            settings = render(
+                (_CONFIGURATION / "mosquitto.conf").read_text(),
+                port=port,
+                services_port=services_port,
+            )
+            write_private(self._settings / "mosquitto.conf", settings.encode())
             write_private(self._settings / "acl", (_CONFIGURATION / "acl").read_bytes())
             argv = ["mosquitto", "-c", f"{_SETTINGS}/mosquitto.conf"]
             self.server.start(self._sandbox().server_argv(*argv))
@@ -68,18 +80,20 @@ class Mosquitto:
         return self._state.run / "mosquitto"
 
     def _sandbox(self) -> Sandbox:
-        broker = self._certificates.broker
+        files = {name: self._settings / name for name in ("mosquitto.conf", "acl")}
+        for authority in (self._certificates.gateways, self._certificates.services):
+            place = f"certs/{authority.directory.name}"
+            files[f"{place}/ca.pem"] = authority.certificate
+            files[f"{place}/broker.pem"] = authority.broker.certificate
+            files[f"{place}/broker.key"] = authority.broker.key
         return Sandbox(
             self._state.tree,
             [
                 Mount(source=self._state.mosquitto, target=_STORE, is_writable=True),
-                Mount(
-                    source=self._settings / "mosquitto.conf", target=f"{_SETTINGS}/mosquitto.conf"
+                *(
+                    Mount(source=source, target=f"{_SETTINGS}/{name}")
+                    for name, source in files.items()
                 ),
-                Mount(source=self._settings / "acl", target=f"{_SETTINGS}/acl"),
-                Mount(source=self._certificates.authority, target=f"{_SETTINGS}/certs/ca.pem"),
-                Mount(source=broker.certificate, target=f"{_SETTINGS}/certs/broker.pem"),
-                Mount(source=broker.key, target=f"{_SETTINGS}/certs/broker.key"),
             ],
             scratch=[_SETTINGS],
         )
@@ -96,18 +110,24 @@ class Mosquitto:
     def _is_answering(self) -> bool:
         # It listens once it has read its settings, its certificates and its store.
         try:
-            with socket.create_connection((HOST, self.port), _CONNECT_DEADLINE_S):
-                return True
+            for port in (self.port, self.services_port):
+                socket.create_connection((HOST, port), _CONNECT_DEADLINE_S).close()
         except OSError:
             return False
+        return True
 
 
-def render(settings: str, port: int) -> str:
-    """Return a site's settings with the listener on a loopback port instead.
+def render(settings: str, *, port: int, services_port: int) -> str:
+    """Return a site's settings with both listeners on loopback ports instead.
 
     Raises:
-        ValueError: If the settings do not have exactly the one listener that is known.
+        ValueError: If the settings do not have exactly the two listeners that are known.
     """
-    if settings.count(_SITE_LISTENER) != 1:
-        raise ValueError(f"mosquitto.conf: not exactly one line {_SITE_LISTENER.strip()!r}")
-    return settings.replace(_SITE_LISTENER, f"\nlistener {port} {HOST}\n")
+    known = {_GATEWAYS_LISTENER: port, _SERVICES_LISTENER: services_port}
+    if settings.count("\nlistener ") != len(known):
+        raise ValueError(f"mosquitto.conf: not exactly {len(known)} listeners")
+    for line, own in known.items():
+        if line not in settings:
+            raise ValueError(f"mosquitto.conf: no line {line.strip()!r}")
+        settings = settings.replace(line, f"\nlistener {own} {HOST}\n")
+    return settings

@@ -90,13 +90,16 @@ class Services:
 
     def status(self) -> Mapping[str, Any]:
         """Return what runs and how to reach it, as JSON; passwords stay in their files."""
+        gateways, services = self.certificates.gateways, self.certificates.services
         ingest = self.certificates.service(INGEST)
         broker = {
             "host": HOST,
-            "authority": str(self.certificates.authority),
+            "services_port": self.broker.services_port,
+            "gateways_authority": str(gateways.certificate),
+            "services_authority": str(services.certificate),
             "ingest_certificate": str(ingest.certificate),
             "ingest_key": str(ingest.key),
-            "gateways": str(ingest.certificate.parent.with_name("gateways")),
+            "gateways": str(gateways.directory / "clients"),
         }
         return {
             DATABASE: self._about(DATABASE)

@@ -47,7 +47,7 @@ class Downlink:
 
         One that is lost is repeated, since the hole stays.
         """
-        topic = topics.topic(gateway_id, Leaf.RESEND)
+        topic = topics.mounted(gateway_id, Leaf.RESEND)
         info = self._client.publish(topic, messages.encode(resend), qos=1)
         return info.rc == MQTT_ERR_SUCCESS
 

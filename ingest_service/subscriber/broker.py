@@ -30,14 +30,23 @@ _SLOWEST_RECONNECT_S: Final = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """Where the broker is and who we are to it: the certificate's name decides."""
+    """Where the services' door of the broker is and who we are to it: the certificate decides."""
 
     host: str
     port: int
     authority: Path
     certificate: Path
     key: Path
-    client_id: str
+    name: str
+
+    @property
+    def client_id(self) -> str:
+        """What the session is called.
+
+        With a colon: a gateway's session is called by the gateway's id, which never holds one, so
+        no gateway, whatever it is called, can take this session over.
+        """
+        return f"service:ingest:{self.name}"
 
 
 class Broker:
@@ -96,7 +105,7 @@ class Broker:
     def publish(self, gateway_id: str, receipt: Receipt) -> None:
         """Send a receipt at most once: the next one repeats it, and a gateway asks by sending."""
         try:
-            topic = topics.topic(gateway_id, Leaf.RECEIPTS)
+            topic = topics.mounted(gateway_id, Leaf.RECEIPTS)
         except ContractError:
             return  # nobody can be listening there
         self._client.publish(topic, messages.encode(receipt), qos=0)

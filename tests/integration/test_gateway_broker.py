@@ -231,7 +231,7 @@ async def test_a_broker_of_another_authority_is_named_as_the_cause(
 async def test_an_expired_certificate_is_named_as_the_cause(
     services: Services, settings: Settings, tmp_path: Path
 ) -> None:
-    authority = services.certificates.authority
+    authority = services.certificates.gateways.certificate
     issuer = trustme.CA.from_pem(
         authority.read_bytes(), authority.with_suffix(".key").read_bytes()
     )

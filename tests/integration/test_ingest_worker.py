@@ -140,8 +140,8 @@ def working(database: Database, log: Path, **settings: str) -> Generator[Worker]
     environment |= {
         "HEMVITAL_INGEST_DATABASE": database.dsn("hemvital_ingest"),
         "HEMVITAL_INGEST_BROKER_HOST": broker.host,
-        "HEMVITAL_INGEST_BROKER_PORT": str(broker.port),
-        "HEMVITAL_INGEST_BROKER_AUTHORITY": str(broker.authority),
+        "HEMVITAL_INGEST_BROKER_PORT": str(broker.services_port),
+        "HEMVITAL_INGEST_BROKER_AUTHORITY": str(broker.services_authority),
         "HEMVITAL_INGEST_BROKER_CERTIFICATE": str(broker.ingest.certificate),
         "HEMVITAL_INGEST_BROKER_KEY": str(broker.ingest.key),
         "HEMVITAL_INGEST_HTTP_PORT": "0",
@@ -300,11 +300,11 @@ async def test_a_gateway_is_asked_once_for_a_number_that_never_came(own: Databas
     downlink = Downlink(
         BrokerAddress(
             host=broker.host,
-            port=broker.port,
-            authority=broker.authority,
+            port=broker.services_port,
+            authority=broker.services_authority,
             certificate=broker.ingest.certificate,
             key=broker.ingest.key,
-            client_id="ingest-jobs",
+            name="ingest-jobs",
         )
     )
     with Gateway(own) as gw:
@@ -333,8 +333,8 @@ def test_the_jobs_process_becomes_ready_and_stops(own: Database, tmp_path: Path)
             | {
                 "HEMVITAL_INGEST_JOBS_DATABASE": own.dsn("hemvital_jobs"),
                 "HEMVITAL_INGEST_BROKER_HOST": broker.host,
-                "HEMVITAL_INGEST_BROKER_PORT": str(broker.port),
-                "HEMVITAL_INGEST_BROKER_AUTHORITY": str(broker.authority),
+                "HEMVITAL_INGEST_BROKER_PORT": str(broker.services_port),
+                "HEMVITAL_INGEST_BROKER_AUTHORITY": str(broker.services_authority),
                 "HEMVITAL_INGEST_BROKER_CERTIFICATE": str(broker.ingest.certificate),
                 "HEMVITAL_INGEST_BROKER_KEY": str(broker.ingest.key),
                 "HEMVITAL_INGEST_JOBS_HTTP_PORT": "0",

@@ -5,115 +5,28 @@ from __future__ import annotations
 import queue
 import socket
 import ssl
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any, Final
 
-import paho.mqtt.client as mqtt
 import psutil
 import psycopg
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 from psycopg import errors
 
-from deploy.local.certificates import Identity
 from deploy.local.services import BROKER, DATABASE, Services
 from device_adapters.contract.messages import MAX_BROKER_BYTES
+from tests.support.mqtt import (
+    DEADLINE_S,
+    FAILURE,
+    GRANTED_QOS_1,
+    NOT_AUTHORISED,
+    SUCCESS,
+    gateway,
+    ingest,
+)
 from tests.support.services import Broker, Database
 
-# MQTT 5.0, 2.4 Reason Code.
-SUCCESS: Final = 0x00
-GRANTED_QOS_1: Final = 0x01
-FAILURE: Final = 0x80  # and above
-NOT_AUTHORISED: Final = 0x87
-
 ROOM_BYTES: Final = 8 * 1024  # what the broker leaves for topic and properties
-DEADLINE_S: Final = 10.0
 SESSION_S: Final = 3600
-
-
-class Client:
-    """A paho client whose answers are waited for."""
-
-    def __init__(self, broker: Broker, identity: Identity, client_id: str) -> None:
-        self.connections: queue.Queue[int] = queue.Queue()
-        self.disconnections: queue.Queue[int] = queue.Queue()
-        self.answers: queue.Queue[int] = queue.Queue()
-        self.messages: queue.Queue[tuple[str, bytes]] = queue.Queue()
-        self._broker = broker
-        self._paho = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5
-        )
-        context = ssl.create_default_context(cafile=broker.authority)
-        context.load_cert_chain(identity.certificate, identity.key)
-        self._paho.tls_set_context(context)  # pyright: ignore[reportUnknownMemberType] - paho leaves its type open
-        self._paho.on_connect = self._on_connect
-        self._paho.on_disconnect = self._on_disconnect
-        self._paho.on_publish = self._on_publish
-        self._paho.on_subscribe = self._on_subscribe
-        self._paho.on_message = self._on_message
-
-    @contextmanager
-    def connected(self, *, session_s: int = 0) -> Generator[Client]:
-        properties = Properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = session_s
-        self._paho.connect(
-            self._broker.host, self._broker.port, clean_start=not session_s, properties=properties
-        )
-        self._paho.loop_start()
-        try:
-            assert self.connections.get(timeout=DEADLINE_S) == SUCCESS
-            yield self
-        finally:
-            self._paho.disconnect()
-            self._paho.loop_stop()
-
-    def publish(
-        self, topic: str, payload: bytes = b"{}", *, deadline_s: float = DEADLINE_S
-    ) -> int:
-        self._paho.publish(topic, payload, qos=1)
-        return self.answers.get(timeout=deadline_s)
-
-    def subscribe(self, topic: str) -> int:
-        self._paho.subscribe(topic, qos=1)
-        return self.answers.get(timeout=DEADLINE_S)
-
-    def _on_connect(
-        self, _c: object, _u: object, _f: object, code: ReasonCode, _p: object
-    ) -> None:
-        self.connections.put(code.value)
-
-    def _on_disconnect(
-        self, _c: object, _u: object, _f: object, code: ReasonCode, _p: object
-    ) -> None:
-        self.disconnections.put(code.value)
-
-    def _on_publish(self, _c: object, _u: object, _m: int, code: ReasonCode, _p: object) -> None:
-        self.answers.put(code.value)
-
-    def _on_subscribe(
-        self, _c: object, _u: object, _m: int, codes: list[ReasonCode], _p: object
-    ) -> None:
-        self.answers.put(codes[0].value)
-
-    def _on_message(self, _c: object, _u: object, message: mqtt.MQTTMessage) -> None:
-        self.messages.put((message.topic, bytes(message.payload)))
-
-
-@contextmanager
-def gateway(broker: Broker, gateway_id: str = "gateway-1") -> Generator[Client]:
-    with Client(broker, broker.gateway(gateway_id), gateway_id).connected() as client:
-        yield client
-
-
-@contextmanager
-def ingest(broker: Broker, *, session_s: int = 0) -> Generator[Client]:
-    client = Client(broker, broker.ingest, "ingest-of-this-test")
-    with client.connected(session_s=session_s):
-        yield client
 
 
 def rows(dsn: str, query: str) -> list[tuple[Any, ...]]:
@@ -261,10 +174,10 @@ def test_a_gateway_of_any_name_hears_nothing_of_another(
         # mosquitto 2.0 grants every subscription and judges each message on its way out.
         listener.subscribe(f"hemvital/v1/{wanted}")
         home.publish("hemvital/v1/gateway-2/readings")
-        worker.publish("hemvital/v1/gateway-2/receipts")
+        worker.publish("homes/hemvital/v1/gateway-2/receipts")
         # What it may read comes last: whatever came before it was delivered before it.
         listener.subscribe(f"hemvital/v1/{name}/config")
-        worker.publish(f"hemvital/v1/{name}/config")
+        worker.publish(f"homes/hemvital/v1/{name}/config")
 
         heard, _ = listener.messages.get(timeout=DEADLINE_S)
 
@@ -284,12 +197,14 @@ def test_no_name_of_a_gateway_gives_it_the_right_to_send_receipts(
 def test_ingest_takes_readings_and_answers_them(broker: Broker) -> None:
     topic, answer = "hemvital/v1/gateway-3/readings", "hemvital/v1/gateway-3/receipts"
     with ingest(broker) as worker, gateway(broker, "gateway-3") as home:
-        assert worker.subscribe("$share/services-test/hemvital/v1/+/readings") == GRANTED_QOS_1
+        assert (
+            worker.subscribe("$share/services-test/homes/hemvital/v1/+/readings") == GRANTED_QOS_1
+        )
         assert home.subscribe(answer) == GRANTED_QOS_1
 
         assert home.publish(topic, b"reading") == SUCCESS
-        assert worker.messages.get(timeout=DEADLINE_S) == (topic, b"reading")
-        assert worker.publish(answer, b"receipt") == SUCCESS
+        assert worker.messages.get(timeout=DEADLINE_S) == (f"homes/{topic}", b"reading")
+        assert worker.publish(f"homes/{answer}", b"receipt") == SUCCESS
         assert home.messages.get(timeout=DEADLINE_S) == (answer, b"receipt")
 
 
@@ -309,7 +224,7 @@ def test_a_queued_message_survives_a_restart_of_the_broker(disposable_services: 
     broker = Broker(services=disposable_services)
     topic = "hemvital/v1/gateway-1/readings"
     with ingest(broker, session_s=SESSION_S) as worker:
-        worker.subscribe("hemvital/v1/+/readings")
+        worker.subscribe("homes/hemvital/v1/+/readings")
     with gateway(broker) as home:
         assert home.publish(topic, b"kept over the restart") == SUCCESS
 
@@ -317,7 +232,10 @@ def test_a_queued_message_survives_a_restart_of_the_broker(disposable_services: 
     disposable_services.restart(BROKER)
 
     with ingest(broker, session_s=SESSION_S) as worker:
-        assert worker.messages.get(timeout=DEADLINE_S) == (topic, b"kept over the restart")
+        assert worker.messages.get(timeout=DEADLINE_S) == (
+            f"homes/{topic}",
+            b"kept over the restart",
+        )
 
 
 @pytest.mark.broker

@@ -29,7 +29,7 @@ from device_adapters.contract.messages import (
     decode_record,
     encode,
 )
-from device_adapters.contract.topics import Leaf, topic
+from device_adapters.contract.topics import Leaf, mounted
 from tests.support.services import Broker
 
 _WITHIN_S: Final = 15.0
@@ -63,7 +63,7 @@ class FakeIngest:
     _client: Client = field(init=False)
 
     def __post_init__(self) -> None:
-        context = ssl.create_default_context(cafile=str(self.broker.authority))
+        context = ssl.create_default_context(cafile=str(self.broker.services_authority))
         identity = self.broker.ingest
         context.load_cert_chain(str(identity.certificate), str(identity.key))
         self._client = Client(
@@ -79,7 +79,7 @@ class FakeIngest:
     _is_subscribed: threading.Event = field(init=False)
 
     def __enter__(self) -> Self:
-        self._client.connect(self.broker.host, self.broker.port)
+        self._client.connect(self.broker.host, self.broker.services_port)
         self._client.loop_start()
         assert self._is_subscribed.wait(_WITHIN_S), "ingest could not subscribe"
         return self
@@ -108,7 +108,7 @@ class FakeIngest:
     def say(self, leaf: Leaf, payload: bytes | Receipt | Resend) -> None:
         """Send something down to the gateway."""
         raw = payload if isinstance(payload, bytes) else encode(payload)
-        self._client.publish(topic(self.gateway_id, leaf), raw, qos=1)
+        self._client.publish(mounted(self.gateway_id, leaf), raw, qos=1)
 
     def receipt(self, epoch: UUID, conflicts: Sequence[int] = ()) -> Receipt:
         """Return what the ingest has of an epoch."""
@@ -123,7 +123,7 @@ class FakeIngest:
     # paho calls these in its thread, with more than is needed here.
 
     def _subscribe(self, *_: Any) -> None:
-        names = [topic(self.gateway_id, leaf) for leaf in (Leaf.READINGS, Leaf.STATUS)]
+        names = [mounted(self.gateway_id, leaf) for leaf in (Leaf.READINGS, Leaf.STATUS)]
         self._client.subscribe([(name, 1) for name in names])
 
     def _note_subscribed(self, *_: Any) -> None:

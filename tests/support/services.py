@@ -57,13 +57,23 @@ class Broker:
 
     @property
     def port(self) -> int:
-        """TLS with client certificates, and nothing else."""
+        """The gateways' door: TLS with their certificates, and nothing else."""
         return self.services.broker.port
 
     @property
+    def services_port(self) -> int:
+        """The services' door: TLS with theirs, and nothing else."""
+        return self.services.broker.services_port
+
+    @property
     def authority(self) -> Path:
-        """Certificate to trust."""
-        return self.services.certificates.authority
+        """Certificate for gateways to trust."""
+        return self.services.certificates.gateways.certificate
+
+    @property
+    def services_authority(self) -> Path:
+        """Certificate for services to trust."""
+        return self.services.certificates.services.certificate
 
     @property
     def ingest(self) -> Identity:

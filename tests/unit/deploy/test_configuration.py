@@ -15,17 +15,31 @@ MOSQUITTO = (CHECKOUT / "deploy" / "mosquitto" / "mosquitto.conf").read_text(enc
 LOCKS = ["requirements/dev.txt", "requirements/uv.txt"]
 
 
-def test_only_the_listener_changes_on_one_machine() -> None:
-    rendered = render(MOSQUITTO, 20001)
+def test_only_the_listeners_change_on_one_machine() -> None:
+    rendered = render(MOSQUITTO, port=20001, services_port=20002)
 
     changed = set(rendered.splitlines()) ^ set(MOSQUITTO.splitlines())
-    assert changed == {"listener 8883", "listener 20001 127.0.0.1"}
+    assert changed == {
+        "listener 8883",
+        "listener 20001 127.0.0.1",
+        "listener 8884 127.0.0.1",
+        "listener 20002 127.0.0.1",
+    }
 
 
-@pytest.mark.parametrize("settings", ["", "\nlistener 1883\n", "\nlistener 8883\n" * 2])
-def test_settings_without_the_one_known_listener_are_refused(settings: str) -> None:
-    with pytest.raises(ValueError, match="listener 8883"):
-        render(settings, 20001)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "",
+        "\nlistener 8883\n",
+        "\nlistener 8883\n" * 2,
+        "\nlistener 8883\nlistener 1883\n",
+        MOSQUITTO + "listener 1883\n",
+    ],
+)
+def test_settings_without_the_two_known_listeners_are_refused(settings: str) -> None:
+    with pytest.raises(ValueError, match="listener"):
+        render(settings, port=20001, services_port=20002)
 
 
 def test_the_broker_takes_what_the_contract_allows_with_its_headers() -> None:
