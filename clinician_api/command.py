@@ -153,6 +153,7 @@ async def _serve(settings: Settings, loaded: Keys) -> None:
                 log_config=None,
                 server_header=False,
                 date_header=True,
+                limit_concurrency=settings.max_connections,
                 timeout_graceful_shutdown=settings.stop_seconds,
             )
         )

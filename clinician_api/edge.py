@@ -44,6 +44,9 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        method = scope["method"]
+        if method == "HEAD":  # like a GET; the server leaves the body out
+            scope = {**scope, "method": "GET"}
         trace_id = trace.begin(Headers(scope=scope).get("traceparent"))
         started, status = time.perf_counter(), 500
 
@@ -61,18 +64,18 @@ class Edge:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            self._note(scope, status, time.perf_counter() - started)
+            self._note(scope, method, status, time.perf_counter() - started)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         """Log by the route's pattern: paths hold ids, and query strings hold more."""
         route = str(getattr(scope.get("route"), "path", "unknown"))
-        self._metrics.requests.labels(scope["method"], route, status).inc()
+        self._metrics.requests.labels(method, route, status).inc()
         if route != _STREAM:
             self._metrics.seconds.labels(route).observe(seconds)
         logger.info(
             "request",
             extra={
-                "method": scope["method"],
+                "method": method,
                 "route": route,
                 "status": status,
                 "ms": round(seconds * 1000, 1),

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     pool_size: int = Field(default=8, ge=1, le=100)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    max_connections: int = Field(default=1000, ge=10, le=100_000)
     monitoring_port: int = Field(default=9103, ge=0, le=65535)
     public_url: str = Field(default="http://localhost:8000", pattern=r"^https?://[^/]+$")
     key_file: Path = Path("api-key.json")

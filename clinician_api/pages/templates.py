@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -63,10 +64,16 @@ class Templates:
 def _globals(catalogue: Catalogue) -> dict[str, object]:
     return {
         "icon": icon,
-        "static": {path.name: _versioned(path) for path in sorted(STATIC.iterdir())},
+        "static": addresses(),
         "_": catalogue.gettext,
         "ngettext": catalogue.ngettext,
     }
+
+
+@cache
+def addresses() -> Mapping[str, str]:
+    """Return each static file's address, which changes with its content."""
+    return {path.name: _versioned(path) for path in sorted(STATIC.iterdir())}
 
 
 def icon(name: str) -> Markup:
@@ -87,6 +94,5 @@ def _environment() -> Environment:
 
 
 def _versioned(path: Path) -> str:
-    """Return the address of a file, which changes with its content: it may be kept for ever."""
     digest = hashlib.blake2b(path.read_bytes(), digest_size=6).hexdigest()
     return f"/static/{path.name}?v={digest}"

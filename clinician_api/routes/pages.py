@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Form, Header, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
@@ -74,7 +73,7 @@ async def events(request: Request, parts: PartsOf) -> Response:
             is_used=False,
         )
     return StreamingResponse(
-        _stream(parts.hub, session.care_unit_id),
+        _stream(parts.hub, session),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )
@@ -127,11 +126,12 @@ def _rendered(
     )
 
 
-async def _stream(hub: Hub, unit_id: UUID) -> AsyncIterator[str]:
+async def _stream(hub: Hub, session: Session) -> AsyncIterator[str]:
     """Write server-sent events; the browser is told to come back soon after a break."""
     yield "retry: 1000\n\n"
     try:
-        async with asyncio.timeout(_STREAM_S), aclosing(hub.watch(unit_id)) as changes:
+        watching = hub.watch(session.care_unit_id, session.cookie_digest)
+        async with asyncio.timeout(_STREAM_S), aclosing(watching) as changes:
             async for version in changes:
                 if version is None:
                     yield "event: beat\ndata:\n\n"

@@ -12,6 +12,20 @@ from uuid import UUID
 from ingest_service.store import worklist
 
 HEARTBEAT_S: Final = 5.0
+# A browser keeps one stream for all its tabs; more of a session's are left over, or an attack.
+MOST_STREAMS: Final = 4
+
+
+class _Watcher:
+    """One open stream: woken by a change, or to end."""
+
+    def __init__(self) -> None:
+        self.woken = asyncio.Event()
+        self.is_ended = False
+
+    def end(self) -> None:
+        self.is_ended = True
+        self.woken.set()
 
 
 class Hub:
@@ -22,7 +36,8 @@ class Hub:
     """
 
     def __init__(self) -> None:
-        self._watchers: defaultdict[UUID, set[asyncio.Event]] = defaultdict(set)
+        self._watchers: defaultdict[UUID, set[_Watcher]] = defaultdict(set)
+        self._of_session: defaultdict[bytes, list[_Watcher]] = defaultdict(list)
         self._versions: defaultdict[UUID, int] = defaultdict(int)
         self._is_listening = False
         self._is_closed = False
@@ -35,7 +50,7 @@ class Hub:
     @property
     def watchers(self) -> int:
         """How many streams are open."""
-        return sum(len(events) for events in self._watchers.values())
+        return sum(len(watchers) for watchers in self._watchers.values())
 
     async def run(self, dsn: str) -> None:
         """Hear changes until cancelled."""
@@ -48,37 +63,50 @@ class Hub:
     def close(self) -> None:
         """End every stream, so that the server can stop."""
         self._is_closed = True
-        for events in self._watchers.values():
-            for event in events:
-                event.set()
+        for watchers in self._watchers.values():
+            for watcher in watchers:
+                watcher.end()
 
-    async def watch(self, unit_id: UUID) -> AsyncGenerator[int | None]:
+    async def watch(self, unit_id: UUID, session: bytes) -> AsyncGenerator[int | None]:
         """Yield the unit's version at once and at each change; None as a sign of life between.
 
-        Several changes while the reader is busy are one.
+        Several changes while the reader is busy are one. A session's oldest stream ends when it
+        opens more than `MOST_STREAMS`.
         """
-        changed = asyncio.Event()
-        self._watchers[unit_id].add(changed)
+        watcher = _Watcher()
+        of_session = self._of_session[session]
+        of_session.append(watcher)
+        if len(of_session) > MOST_STREAMS:
+            of_session.pop(0).end()
+        self._watchers[unit_id].add(watcher)
         try:
             yield self._versions[unit_id]
-            while not self._is_closed:
+            while not (watcher.is_ended or self._is_closed):
                 try:
                     async with asyncio.timeout(HEARTBEAT_S):
-                        await changed.wait()
+                        await watcher.woken.wait()
                 except TimeoutError:
                     if self._is_listening:
                         yield None
                     continue
-                changed.clear()
-                if not self._is_closed:
+                watcher.woken.clear()
+                if not watcher.is_ended:
                     yield self._versions[unit_id]
         finally:
-            self._watchers[unit_id].discard(changed)
-            if not self._watchers[unit_id]:
-                del self._watchers[unit_id]
+            self._forget(watcher, unit_id, session)
+
+    def _forget(self, watcher: _Watcher, unit_id: UUID, session: bytes) -> None:
+        self._watchers[unit_id].discard(watcher)
+        if not self._watchers[unit_id]:
+            del self._watchers[unit_id]
+        of_session = self._of_session[session]
+        if watcher in of_session:  # unless it was ended for a newer one
+            of_session.remove(watcher)
+        if not of_session:
+            del self._of_session[session]
 
     def _tell(self, units: frozenset[UUID]) -> None:
         for unit_id in units or frozenset(self._watchers):
             self._versions[unit_id] += 1
-            for event in self._watchers.get(unit_id, ()):
-                event.set()
+            for watcher in self._watchers.get(unit_id, ()):
+                watcher.woken.set()

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from clinician_api import keys, tokens
 from clinician_api.errors import UnauthenticatedError
 from clinician_api.keys import KeyFileError
-from clinician_api.services.live import Hub
 from clinician_api.settings import SettingsError, load
 from clinician_api.signin import challenge
 from clinician_api.tokens import Bearer, TokenVerifier
@@ -111,20 +107,3 @@ def test_the_code_challenge_is_rfc_7636s_own_example() -> None:
     verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
     assert challenge(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-
-
-async def test_a_closed_hub_ends_its_streams() -> None:
-    hub = Hub()
-
-    async def watch() -> list[int | None]:
-        async with aclosing(hub.watch(uuid4())) as changes:
-            return [version async for version in changes]
-
-    async with asyncio.timeout(2), asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(watch())
-        await asyncio.sleep(0)
-        assert hub.watchers == 1
-        hub.close()
-
-    assert watching.result() == [0]
-    assert hub.watchers == 0
