@@ -5,17 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from clinician_api import failures
 from clinician_api.edge import Edge
 from clinician_api.observability import Metrics
-from clinician_api.pages.templates import STATIC
+from clinician_api.pages.templates import STATIC, addresses
 from clinician_api.parts import Parts
 from clinician_api.routes import directory, observations, pages, signin
+
+
+class _Static(StaticFiles):
+    """Files that may be kept for ever under an address that names their content."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
+        address = f"/static/{path}?{scope['query_string'].decode('latin-1')}"
+        if address in addresses().values() and answer.status_code != HTTPStatus.NOT_FOUND:
+            answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return answer
 
 
 def create_app(parts: Parts, metrics: Metrics) -> ASGIApp:
@@ -40,6 +52,6 @@ def create_app(parts: Parts, metrics: Metrics) -> ASGIApp:
     app.state.parts = parts
     for module in (observations, directory, pages, signin):
         app.include_router(module.router)
-    app.mount("/static", StaticFiles(directory=STATIC))
+    app.mount("/static", _Static(directory=STATIC))
     failures.add_handlers(app)
     return Edge(app, metrics=metrics, is_https=parts.settings.public_url.startswith("https:"))

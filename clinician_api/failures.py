@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from psycopg import OperationalError
+from psycopg.errors import QueryCanceled
 from starlette.exceptions import HTTPException
 
 from clinician_api import trace
@@ -59,6 +60,11 @@ def add_handlers(app: FastAPI) -> None:
         told = _Told(HTTPStatus.SERVICE_UNAVAILABLE, "transient", text)
         return _answer(request, told, {"Retry-After": "5"})
 
+    async def of_cost(request: Request, _error: Exception) -> Response:
+        logger.warning("a query took too long and was ended")
+        text = "this takes too long: narrow the search"
+        return _answer(request, _Told(HTTPStatus.SERVICE_UNAVAILABLE, "too-costly", text))
+
     async def of_ourselves(request: Request, _error: Exception) -> Response:
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         return _answer(request, _Told(status, "exception", "an error of this server"))
@@ -67,6 +73,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, of_framework)
     app.add_exception_handler(RequestValidationError, of_validation)
     app.add_exception_handler(OperationalError, of_database)
+    app.add_exception_handler(QueryCanceled, of_cost)  # one of those; the narrower one counts
     app.add_exception_handler(Exception, of_ourselves)
 
 

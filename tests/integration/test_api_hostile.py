@@ -183,6 +183,26 @@ def test_a_method_cannot_be_smuggled(world: World) -> None:
     assert world.ehr.request("TRACE", "/metadata").status_code == 405
 
 
+@pytest.mark.parametrize("path", ["/fhir/metadata", "/fhir/Observation?patient={id}"])
+def test_head_is_get_without_the_body(world: World, path: str) -> None:
+    url = world.api.url + path.format(id=world.patient)
+
+    got, head = world.ehr.get(url), world.ehr.head(url)
+
+    assert head.status_code == 200
+    assert head.content == b""
+    assert head.headers["Content-Length"] == got.headers["Content-Length"]
+
+
+def test_only_a_file_of_known_content_is_kept(world: World) -> None:
+    page = httpx.get(f"{world.api.url}/signed-out").text
+    address = world.api.url + page.partition('rel="stylesheet" href="')[2].partition('"')[0]
+
+    assert "immutable" in httpx.get(address).headers["Cache-Control"]
+    assert httpx.get(f"{address}0").headers["Cache-Control"] == "no-store"
+    assert httpx.get(f"{world.api.url}/static/none.css").headers["Cache-Control"] == "no-store"
+
+
 @pytest.mark.parametrize(
     ("headers", "content", "status"),
     [
