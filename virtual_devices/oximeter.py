@@ -171,9 +171,9 @@ class Oximeter(Peripheral[OximeterStep]):
         if not self._is_live or session is None or not session.is_subscribed(self.records):
             return False
         record = self._record(step, frames.OximeterStatus(0))
+        self.note_measured(record)
         with contextlib.suppress(LinkLostError):
             await self.give(session, record)
-            self.note_measured(record)
             return True
         return False
 

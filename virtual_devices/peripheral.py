@@ -162,8 +162,8 @@ class Peripheral(ABC, Generic[Step]):
 
     def keep(self, record: bytes) -> None:
         """Store a record that was just measured, and look for a host to give it to."""
+        self.note_measured(record)  # first: what can be given must stand in the ledger
         dropped = self.memory.append(record)
-        self.note_measured(record)
         if dropped is not None:
             self._ledger.write("dropped", self.record_uuid, dropped)
         self.announce()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sqlite3
 from collections import Counter
@@ -39,7 +40,8 @@ class Comparison:
 
     ``in_window``: given and confirmed by BlueZ, but the gateway died before it was on disk.
     ``lost``: on the gateway's disk and not in the record. ``misplaced``: at another patient or
-    time than the device's book says.
+    time than the device's book says. ``held``: still in a cuff's memory and never given: its
+    gateway did not come for it.
     """
 
     given: int
@@ -47,12 +49,13 @@ class Comparison:
     doubled: int
     misplaced: int
     lost: int
+    held: int
     in_window: int
 
     @property
     def is_sound(self) -> bool:
-        """Tell whether every reading that reached the gateway's journal arrived, once."""
-        return not (self.doubled or self.misplaced or self.lost)
+        """Tell whether every reading was fetched, and what a gateway has arrived, once."""
+        return not (self.doubled or self.misplaced or self.lost or self.held)
 
 
 def given(ledgers: Iterable[Path]) -> Mapping[Record, datetime]:
@@ -74,6 +77,15 @@ def measured(ledgers: Iterable[Path]) -> Mapping[Record, datetime]:
         for line in (ledger.read_text().splitlines() if ledger.exists() else ())
         if (entry := json.loads(line))["event"] == "measured"
     }
+
+
+def remembered(memories: Iterable[tuple[str, Path]]) -> frozenset[Record]:
+    """Return what is in devices' memories, each with its address: given records too, in some."""
+    return frozenset(
+        (device, base64.b64decode(raw).hex())
+        for device, file in memories
+        for raw in (json.loads(file.read_text())["records"] if file.exists() else ())
+    )
 
 
 def journalled(databases: Iterable[Path]) -> frozenset[Record]:
@@ -98,13 +110,15 @@ def stored(lines: Iterable[str]) -> Sequence[Stored]:
 
 
 def compare(
+    *,
     given: Mapping[Record, datetime],
     measured: Mapping[Record, datetime],
+    remembered: frozenset[Record],
     journalled: frozenset[Record],
     stored: Sequence[Stored],
     patient_of: Mapping[str, str],
 ) -> Comparison:
-    """Hold the three books against each other; ``patient_of`` tells whose device it is."""
+    """Hold the books against each other; ``patient_of`` tells whose device it is."""
     counts = Counter(each.record for each in stored)
     return Comparison(
         given=len(given),
@@ -112,6 +126,7 @@ def compare(
         doubled=sum(count - 1 for count in counts.values()),
         misplaced=sum(not _is_in_place(each, measured, patient_of) for each in stored),
         lost=len(journalled - counts.keys()),
+        held=len(remembered - given.keys() - journalled),
         in_window=len(given.keys() - journalled),
     )
 
@@ -120,7 +135,7 @@ def _is_in_place(
     each: Stored, measured: Mapping[Record, datetime], patient_of: Mapping[str, str]
 ) -> bool:
     device_id, _raw = each.record
-    if each.record not in measured or patient_of[device_id] != each.patient_id:
+    if each.record not in measured or patient_of.get(device_id) != each.patient_id:
         return False
     return abs(measured[each.record] - each.effective_at) <= _TIME_TOLERANCE
 

@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -18,6 +19,7 @@ from deploy.local.programs import ProgramError
 from deploy.local.progress import Progress
 from deploy.local.scripts import write_script
 from deploy.local.state import CHECKOUT, State
+from deploy.local.tenancy import InUseError
 
 _ROOT: Final = CHECKOUT / ".local" / "demo"
 _LOOK_S: Final = 1.0
@@ -56,24 +58,39 @@ saturation that falls within two minutes. Logs are under {log}. Ctrl-C stops eve
 """
 
 
+class _StopError(Exception):
+    """Somebody wants it to end before all of it runs."""
+
+
 def main() -> int:
     """Run until Ctrl-C; 0 then, 1 with a sentence if a part does not start or ends by itself."""
-    stop = threading.Event()
+    stop, progress = threading.Event(), Progress()
 
     def end(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    def show(title: str, run: Callable[[], None]) -> None:
+        # Between steps and not in one: what a step has begun, it also notes for who ends it.
+        if stop.is_set():
+            raise _StopError
+        progress(title, run)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
     state = State(root=_ROOT)
     try:
         with Platform(state, plan(_ROOT)) as platform:
-            platform.start(Progress())
+            platform.start(show)
             print(_guide(platform, state), flush=True)
             while not stop.wait(_LOOK_S):
                 platform.check()
             print("\nStopping …", flush=True)
-    except (DebianError, ProgramError, ServerError, OSError) as error:
+    except _StopError:
+        print("\nStopped before everything ran.", flush=True)
+    except (DebianError, InUseError, ProgramError, ServerError, OSError) as error:
+        if stop.is_set():  # Ctrl-C also reached the command that was being run
+            print("\nStopped before everything ran.", flush=True)
+            return 0
         print(f"make demo: {error}", file=sys.stderr)
         return 1
     return 0

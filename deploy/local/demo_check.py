@@ -23,6 +23,7 @@ from deploy.local.programs import ProgramError
 from deploy.local.progress import Progress
 from deploy.local.scripts import write_script
 from deploy.local.state import CHECKOUT, State
+from deploy.local.tenancy import InUseError, vacate
 from deploy.local.visitor import Ehr, Nurse, VisitError
 
 _ROOT: Final = CHECKOUT / ".local" / "demo-check"
@@ -44,14 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run once; 0 if both readings and the alert were seen, 1 with a sentence if not."""
     parser = argparse.ArgumentParser(prog="python -m deploy.local.demo_check", description=__doc__)
     parser.add_argument("--state", type=Path, default=_ROOT, help="emptied first")
-    state = State(root=parser.parse_args(argv).state)
-    state.clear()
+    state = State(root=parser.parse_args(argv).state.absolute())
     try:
+        vacate(state)
         with Platform(state, _plan(state.root)) as platform:
             platform.start(Progress())
             _follow(platform)
     except (
-        CheckError, DebianError, ProgramError, ServerError, VisitError, httpx.HTTPError, OSError,
+        CheckError, DebianError, InUseError, ProgramError, ServerError, VisitError,
+        httpx.HTTPError, OSError,
     ) as error:  # fmt: skip
         print(f"make demo-check: {error}", file=sys.stderr)
         return 1

@@ -54,6 +54,10 @@ class HomeFiles:
         """What the home's devices say that they gave, one JSON line a record."""
         return self.state / "ledger.jsonl"
 
+    def memory(self, program: str) -> Path:
+        """What a device holds that nobody has fetched, and what it keeps for good."""
+        return self.state / f"{program}.memory"
+
     @property
     def gateway(self) -> Path:
         """The gateway's own files."""
@@ -97,10 +101,15 @@ def devices(home: Home, files: HomeFiles, *, is_measuring: bool) -> Sequence[Pro
     return [_device(each, home, files, is_measuring=is_measuring) for each in home.devices]
 
 
+def program_name(home: Home, device: VirtualDevice) -> str:
+    """Return what the program that is a device is called."""
+    return f"{home.gateway_id}-{device.name}"
+
+
 def _device(device: VirtualDevice, home: Home, files: HomeFiles, *, is_measuring: bool) -> Program:
-    name = f"{home.gateway_id}-{device.name}"
+    name = program_name(home, device)
     command = ["hemvital-virtual", device.kind, "--air", f"unix:{files.air}"]
     command += ["--name", device.name, "--address", device.address, "--timezone", TIMEZONE]
-    command += ["--ledger", str(files.ledger), "--memory", str(files.state / f"{name}.memory")]
+    command += ["--ledger", str(files.ledger), "--memory", str(files.memory(name))]
     schedule = device.schedule if is_measuring else ()
     return Program(name=name, command=[*command, *schedule], ready_text="ready")

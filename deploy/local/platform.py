@@ -8,8 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from deploy.local.home import Home, HomeFiles
 from deploy.local.programs import Program, ProgramError, Running
 from deploy.local.services import BROKER, DATABASE, Services, Show
 from deploy.local.state import State
+from deploy.local.tenancy import guarded
 
 _COMMAND_S: Final = 120.0
 INGEST_PROGRAM: Final = "ingest"
@@ -52,18 +53,22 @@ class Plan:
 class Platform:
     """Everything that runs, started in order and ended in the opposite one.
 
-    Use it as a context manager: leaving it stops all of it, also after an error.
+    Use it as a context manager: leaving it stops all of it, also after an error, and also if the
+    process is killed.
     """
+
+    _sockets: Path
 
     def __init__(self, state: State, plan: Plan) -> None:
         self._state = state
         self._plan = plan
         self.services = Services(state)
-        self._sockets = Path(tempfile.mkdtemp(prefix="hemvital-"))
+        self._undo = ExitStack()
         self.environments = Environments(state, self.services)
         self._running: dict[str, Running] = {}
 
     def __enter__(self) -> Self:
+        self._sockets = self._undo.enter_context(guarded(self._state))
         return self
 
     def __exit__(
@@ -72,7 +77,8 @@ class Platform:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        with self._undo:
+            self.stop()
 
     @property
     def url(self) -> str:
@@ -87,7 +93,12 @@ class Platform:
     @property
     def gateways(self) -> Sequence[str]:
         """The gateways' ids."""
-        return [each.gateway_id for each in self._plan.homes]
+        return [each.gateway_id for each in self.homes]
+
+    @property
+    def homes(self) -> Sequence[Home]:
+        """The homes, with their devices."""
+        return self._plan.homes
 
     def files(self, gateway_id: str) -> HomeFiles:
         """Return where a home keeps its things."""
@@ -126,7 +137,6 @@ class Platform:
         for running in reversed(self._running.values()):
             running.stop()
         self.services.stop()
-        shutil.rmtree(self._sockets, ignore_errors=True)
 
     def kill(self, name: str) -> None:
         """End one part as a power cut would."""
@@ -134,6 +144,11 @@ class Platform:
             self._running[name].kill()
         else:
             self.services.kill(name)
+
+    def wipe_broker(self) -> None:
+        """End the broker as a power cut would that takes its disk with it."""
+        self.kill(BROKER)
+        shutil.rmtree(self._state.mosquitto)
 
     def restart(self, name: str) -> None:
         """Start a killed part again and wait until it is ready."""
@@ -167,10 +182,15 @@ class Platform:
         return pid
 
     def check(self) -> None:
-        """Raise `ProgramError` if a program has ended by itself."""
+        """Raise `ProgramError` if a program or a service has ended by itself."""
         for running in self._running.values():
             if running.pid is None:
                 raise running.error("ended by itself")
+        if not self.services.is_running:
+            ended = [
+                name for name, each in self.services.status().items() if not each["is_running"]
+            ]
+            raise ProgramError(f"{' and '.join(ended)} ended; the logs are in {self._state.log}")
 
     def bearer_token(self) -> str:
         """Return an access token of the demo's EHR client."""
@@ -183,14 +203,18 @@ class Platform:
             ProgramError: If it fails.
         """
         name, *arguments = command
-        done = subprocess.run(  # noqa: S603 - our own command line
-            [str(Path(sys.executable).parent / name), *arguments],
-            env={**os.environ, **self.environments.commands()},
-            capture_output=True,
-            text=True,
-            timeout=_COMMAND_S,
-            check=False,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - our own command line
+                [str(Path(sys.executable).parent / name), *arguments],
+                env={**os.environ, **self.environments.commands()},
+                capture_output=True,
+                text=True,
+                timeout=_COMMAND_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            what = f"no end after {_COMMAND_S:.0f} s"
+            raise ProgramError(f"{' '.join(command)}: {what}") from error
         if done.returncode:
             raise ProgramError(f"{' '.join(command)}: {done.stderr.strip()}")
         return done.stdout

@@ -21,7 +21,9 @@ def keep(file: Path) -> int:
         return port
     port = _choose()
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(f"{port}\n")
+    part = file.with_name(file.name + ".part")
+    part.write_text(f"{port}\n")
+    part.replace(file)  # whole or not at all: whoever writes it may be killed
     return port
 
 

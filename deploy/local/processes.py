@@ -116,7 +116,9 @@ class Server:
             processes = [Process.of(int(info["child-pid"])), Process.of(sandbox_pid)]
         except (KeyError, ProcessLookupError) as error:
             raise self.error("did not start") from error
-        self._record.write_text(json.dumps([asdict(each) for each in processes]))
+        part = self._record.with_suffix(".part")
+        part.write_text(json.dumps([asdict(each) for each in processes]))
+        part.replace(self._record)  # whole or not at all: whoever starts it may be killed
 
     def kill(self) -> None:
         """End it as a power cut would: SIGKILL to the server and everything it started.

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local import chaos
 
-_PARTS = ["gateway-1", "gateway-2", "mosquitto", "ingest", "postgresql"]
+_PARTS = ["gateway-1", "gateway-2", "mosquitto", chaos.BROKER_AND_DISK, "ingest", "postgresql"]
 
 
 @pytest.mark.radio
