@@ -19,6 +19,7 @@ from device_adapters.contract.readings import (
     POSITIVE_INFINITY,
     RESERVED,
     Special,
+    TemperatureSite,
 )
 from fhir_mappings.elements import CodeableConcept, Coding, raw
 
@@ -61,15 +62,20 @@ MMHG: Final = Unit("mm[Hg]", "mmHg")
 KPA: Final = Unit("kPa", "kPa")
 PERCENT: Final = Unit("%", "%")
 PER_MINUTE: Final = Unit("/min", "beats/min")
+CELSIUS: Final = Unit("Cel", "°C")
+FAHRENHEIT: Final = Unit("[degF]", "°F")
+KILOGRAM: Final = Unit("kg", "kg")
+POUND: Final = Unit("[lb_av]", "lb")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
     """What is measured.
 
-    ``code`` is the LOINC code that we search by, ``mdc`` the device standard's, ``concept`` all
-    codings as JSON. ``vital_sign`` is the R4 profile that its Observations claim,
-    ``vital_sign_of_phd`` the same with the PHD guide's; components have none.
+    ``code`` is what it is stored and searched by, ``mdc`` the device standard's code, ``concept``
+    all codings as JSON, ``unit`` the unit it is compared in. ``vital_sign`` is the R4 profile
+    that its Observations claim, ``vital_sign_of_phd`` the same with the PHD guide's; components
+    and series have none.
     """
 
     code: str
@@ -154,6 +160,56 @@ SPO2: Final = _measure(
     unit=PERCENT,
     profiles=("oxygensat", "PhdNumericObservation"),
 )
+BODY_TEMPERATURE: Final = _measure(
+    text="Body temperature",
+    loinc=(Coding(LOINC, "8310-5", "Body temperature"),),
+    mdc=(150364, "MDC_TEMP_BODY"),
+    snomed=Coding(SNOMED_CT, "386725007", "Body temperature"),
+    unit=CELSIUS,
+    profiles=("bodytemp", "PhdNumericObservation"),
+)
+BODY_WEIGHT: Final = _measure(
+    text="Body weight",
+    loinc=(Coding(LOINC, "29463-7", "Body weight"),),
+    mdc=(188736, "MDC_MASS_BODY_ACTUAL"),
+    snomed=Coding(SNOMED_CT, "27113001", "Body weight"),
+    unit=KILOGRAM,
+    profiles=("bodyweight", "PhdNumericObservation"),
+)
+HEART_RATE: Final = _measure(
+    text="Heart rate (heart rate sensor)",
+    loinc=_HEART_RATE,
+    mdc=(147842, "MDC_ECG_HEART_RATE"),
+    snomed=_HEART_RATE_SNOMED,
+    unit=PER_MINUTE,
+    profiles=("heartrate", "PhdNumericObservation"),
+)
+
+
+def _series(
+    *, text: str, mdc: tuple[int, str], loinc: Coding, snomed: Coding, unit: Unit
+) -> Measure:
+    number, label = mdc
+    codings = (Coding(MDC, str(number), label), loinc, snomed)
+    concept = raw(CodeableConcept(codings, text))
+    return Measure(code=str(number), mdc=number, concept=concept, unit=unit)
+
+
+# Claim no profile: the guide's one for series wants every sample there, and ours have gaps.
+SPO2_SERIES: Final = _series(
+    text="SpO2 (continuous)",
+    mdc=(150456, "MDC_PULS_OXIM_SAT_O2"),
+    loinc=Coding(LOINC, "59408-5", "Oxygen saturation in Arterial blood by Pulse oximetry"),
+    snomed=Coding(SNOMED_CT, "431314004", "Peripheral oxygen saturation"),
+    unit=PERCENT,
+)
+PULSE_SERIES: Final = _series(
+    text="Pulse rate (pulse oximeter, continuous)",
+    mdc=(149530, "MDC_PULS_OXIM_PULS_RATE"),
+    loinc=Coding(LOINC, "8889-8", "Heart rate by Pulse oximetry"),
+    snomed=_HEART_RATE_SNOMED,
+    unit=PER_MINUTE,
+)
 
 
 def _absent(code: str, display: str) -> msgspec.Raw:
@@ -182,6 +238,25 @@ CALIBRATION_ONGOING: Final = _status("calibration-ongoing", "Calibration ongoing
 VALIDATED: Final = _status("validated-data", "Validated data")
 
 
+def _body_site(code: str, display: str) -> msgspec.Raw:
+    return raw(CodeableConcept((Coding(SNOMED_CT, code, display),)))
+
+
+#: The sites that a thermometer can name, but for the body in general.
+BODY_SITES: Final[dict[TemperatureSite, msgspec.Raw]] = {
+    TemperatureSite.ARMPIT: _body_site("91470000", "Axillary region structure"),
+    TemperatureSite.EAR: _body_site("117590005", "Ear structure"),
+    TemperatureSite.FINGER: _body_site("7569003", "Finger structure"),
+    TemperatureSite.GASTROINTESTINAL_TRACT: _body_site(
+        "122865005", "Gastrointestinal tract structure"
+    ),
+    TemperatureSite.MOUTH: _body_site("74262004", "Oral cavity structure"),
+    TemperatureSite.RECTUM: _body_site("34402009", "Rectum structure"),
+    TemperatureSite.TOE: _body_site("29707007", "Toe structure"),
+    TemperatureSite.TYMPANUM: _body_site("42859004", "Tympanic membrane structure"),
+}
+
+
 def mdc(code: int, display: str) -> CodeableConcept:
     """Return a concept of the device standard's nomenclature."""
     return CodeableConcept((Coding(MDC, str(code), display),))
@@ -191,6 +266,8 @@ PERSONAL_HEALTH_DEVICE: Final = mdc(65573, "MDC_MOC_VMS_MDS_SIMP")
 PERSONAL_HEALTH_GATEWAY: Final = mdc(531981, "MDC_MOC_VMS_MDS_AHD")
 SPECIALIZED_IN_BLOOD_PRESSURE: Final = mdc(528391, "MDC_DEV_SPEC_PROFILE_BP")
 SPECIALIZED_IN_OXIMETRY: Final = mdc(528388, "MDC_DEV_SPEC_PROFILE_PULS_OXIM")
+SPECIALIZED_IN_THERMOMETRY: Final = mdc(528392, "MDC_DEV_SPEC_PROFILE_TEMP")
+SPECIALIZED_IN_WEIGHT: Final = mdc(528399, "MDC_DEV_SPEC_PROFILE_SCALE")
 SPECIALIZED_IN_GENERAL: Final = mdc(528457, "MDC_DEV_SPEC_PROFILE_GENERIC")
 SOFTWARE_VERSION: Final = mdc(531975, "MDC_ID_PROD_SPEC_SW")
 FIRMWARE_VERSION: Final = mdc(531976, "MDC_ID_PROD_SPEC_FW")

@@ -51,6 +51,26 @@ class Quantity(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     code: str
 
 
+class SampledData(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Equally spaced samples: ``period`` in milliseconds, ``data`` numbers parted by spaces.
+
+    A sample is ``data * factor + origin``; ``E`` stands for one that is missing.
+    """
+
+    origin: Quantity
+    period: int
+    factor: int
+    dimensions: int
+    data: str
+
+
+class Period(msgspec.Struct, frozen=True):
+    """From the first moment to the last."""
+
+    start: str
+    end: str
+
+
 class Identifier(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A business identifier."""
 
@@ -102,12 +122,15 @@ class Observation(
     category: msgspec.Raw
     code: msgspec.Raw
     subject: Reference
-    effective_date_time: str
+    effective_date_time: str | None = None
+    effective_period: Period | None = None
     issued: str
     value_quantity: Quantity | None = None
+    value_sampled_data: SampledData | None = None
     data_absent_reason: msgspec.Raw | None = None
     interpretation: tuple[msgspec.Raw, ...] = ()
     note: tuple[Annotation, ...] = ()
+    body_site: msgspec.Raw | None = None
     device: Reference
     component: tuple[Component, ...] = ()
 

@@ -51,6 +51,19 @@ class Quality:
     is_doubtful: bool = False
 
 
+#: Of a device that says nothing of the kind.
+PLAIN: Final = Quality()
+_NO_CONTACT: Final = Quality(
+    absent=codes.ABSENT_NOT_PERFORMED,
+    notes=(Annotation("Reported by the heart rate sensor: no contact with the skin."),),
+)
+
+
+def of_heart_rate_sensor(has_contact: bool | None) -> Quality:
+    """Return what a heart rate sensor's contact means; ``None`` where it cannot tell."""
+    return _NO_CONTACT if has_contact is False else PLAIN
+
+
 @lru_cache(maxsize=1024)
 def of_cuff(status: int | None) -> Quality:
     """Return what a cuff's measurement status means."""

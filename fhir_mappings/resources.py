@@ -30,7 +30,7 @@ from fhir_mappings.identifiers import (
     device_resource_id,
     gateway_resource_id,
 )
-from fhir_mappings.observations import is_fully_described
+from fhir_mappings.source import is_fully_described
 
 _SE_PATIENT: Final = "http://hl7.se/fhir/ig/base/StructureDefinition/SEBasePatient"
 _PROTECTED: Final = Coding(
