@@ -49,6 +49,12 @@ def test_the_broker_takes_what_the_contract_allows_with_its_headers() -> None:
     assert int(found[1]) == MAX_BROKER_BYTES + 8 * 1024
 
 
+def test_the_broker_saves_once_a_minute_and_not_at_every_change() -> None:
+    # docs/adr/0013: what was measured when it did.
+    assert "\nautosave_interval 60\n" in MOSQUITTO
+    assert "\nautosave_on_changes false\n" in MOSQUITTO
+
+
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_holds_hashes_and_no_address_or_path(lock: str) -> None:
     text = (CHECKOUT / lock).read_text(encoding="utf-8")
