@@ -79,8 +79,9 @@ def asyncapi() -> dict[str, Any]:
             "title": "Hemvital gateway",
             "version": SCHEMA_VERSION,
             "description": (
-                "MQTT 5 over mutual TLS; the certificate's name is the gateway's id. PUBACK "
-                "means nothing for delivery: what has no receipt is sent again."
+                "MQTT 5 over mutual TLS; the certificate's name is the gateway's id, and its "
+                "session's. PUBACK means nothing for delivery: what has no receipt is sent "
+                "again. Services find every address below homes/, by a door of their own."
             ),
             "license": {"name": "Apache-2.0"},
         },
