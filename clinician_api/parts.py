@@ -55,8 +55,17 @@ def parts(request: Request) -> Parts:
     return cast("Parts", request.app.state.parts)  # put there by create_app, and only there
 
 
-def bearer(
-    parts: Annotated[Parts, Depends(parts)],
+# Dependencies are coroutines throughout: FastAPI runs plain functions in a thread each, which
+# costs more than they do.
+async def _parts(request: Request) -> Parts:
+    return parts(request)
+
+
+PartsOf = Annotated[Parts, Depends(_parts)]
+
+
+async def bearer(
+    parts: PartsOf,
     authorization: Annotated[list[str] | None, Header()] = None,
 ) -> Bearer:
     """Return what the request's token says, or raise `UnauthenticatedError`."""
@@ -69,7 +78,7 @@ def bearer(
     return parts.verifier.verify(token.strip())
 
 
-def same_origin(request: Request, parts: Annotated[Parts, Depends(parts)]) -> None:
+async def same_origin(request: Request, parts: PartsOf) -> None:
     """Refuse a form that another site sent: cookies travel with those too, sometimes.
 
     Browsers tell the site of a POST (Sec-Fetch-Site), or at least its origin. The origin alone
@@ -82,6 +91,5 @@ def same_origin(request: Request, parts: Annotated[Parts, Depends(parts)]) -> No
         raise ForbiddenError("this form was not sent from this site's own page")
 
 
-PartsOf = Annotated[Parts, Depends(parts)]
 BearerOf = Annotated[Bearer, Depends(bearer)]
 SameOrigin = Depends(same_origin)

@@ -11,6 +11,7 @@ import msgspec
 
 from clinician_api.fhir.parameters import DEFAULT_COUNT, MAX_COUNT, OBSERVATION, Parameter
 
+_VERSION: Final = version("hemvital")
 _SECURITY: Final = {
     "description": (
         "A bearer token (JWT, ES256) that the operator issues to a registered system, with the "
@@ -34,7 +35,7 @@ def statement(*, base_url: str, zone: str, years: int, date: datetime) -> bytes:
             "status": "active",
             "date": date.isoformat(timespec="seconds"),
             "kind": "instance",
-            "software": {"name": "Hemvital", "version": version("hemvital")},
+            "software": {"name": "Hemvital", "version": _VERSION},
             "implementation": {"description": "Hemvital", "url": f"{base_url}/fhir"},
             "fhirVersion": "4.0.1",
             "format": ["json"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Final, LiteralString
 from uuid import UUID
 
@@ -93,12 +94,9 @@ async def find(
     """Return what matches among the caller's units' observations, in the order asked for."""
     if not search.within:
         return []
-    query = [_COLUMNS, *_conditions(search)]
-    if search.after is not None:
-        query.append(_AFTER[search.is_ascending])
-    query.append(_ORDER[search.is_ascending])
+    query = _page(_filters(search), search.is_ascending, search.after is not None)
     async with connection.cursor(row_factory=class_row(FoundObservation)) as cursor:
-        await cursor.execute(sql.SQL("").join(query), _values(caller, search))
+        await cursor.execute(query, _values(caller, search))
         return await cursor.fetchall()
 
 
@@ -106,8 +104,7 @@ async def count(connection: AsyncConnection, caller: Caller, search: Observation
     """Return how many observations match; costs a scan of all of them."""
     if not search.within:
         return 0
-    query = sql.SQL("").join([_COUNT, *_conditions(search)])
-    cursor = await connection.execute(query, _values(caller, search))
+    cursor = await connection.execute(_total(_filters(search)), _values(caller, search))
     row = await cursor.fetchone()
     return int(row[0]) if row else 0
 
@@ -131,7 +128,7 @@ async def read(
         return await found.fetchone()
 
 
-def _conditions(search: ObservationSearch) -> Sequence[sql.Composable]:
+def _filters(search: ObservationSearch) -> tuple[str, ...]:
     given = {
         "patient_id": search.patient_ids is not None and len(search.patient_ids) == 1,
         "patient_ids": search.patient_ids is not None and len(search.patient_ids) != 1,
@@ -140,7 +137,23 @@ def _conditions(search: ObservationSearch) -> Sequence[sql.Composable]:
         "ids": search.ids is not None,
         "when": len(search.within) > 1,
     }
-    return [_MATCHING, *(sql.SQL(_FILTERS[name]) for name, is_given in given.items() if is_given)]
+    return tuple(name for name, is_given in given.items() if is_given)
+
+
+@cache  # there are few ways to combine them, and composing costs what the search does
+def _page(filters: tuple[str, ...], is_ascending: bool, is_after: bool) -> bytes:
+    after = [_AFTER[is_ascending]] if is_after else []
+    parts = [_COLUMNS, _MATCHING, *_conditions(filters), *after, _ORDER[is_ascending]]
+    return sql.SQL("").join(parts).as_bytes()
+
+
+@cache
+def _total(filters: tuple[str, ...]) -> bytes:
+    return sql.SQL("").join([_COUNT, _MATCHING, *_conditions(filters)]).as_bytes()
+
+
+def _conditions(filters: tuple[str, ...]) -> Sequence[sql.Composable]:
+    return [sql.SQL(_FILTERS[name]) for name in filters]
 
 
 def _values(caller: Caller, search: ObservationSearch) -> dict[str, object]:
