@@ -36,6 +36,9 @@ QUANTITY_TRANSLATION: Final = STRUCTURE + "iso21090-PQ-translation"
 
 TEST_DATA: Final = Coding("http://terminology.hl7.org/CodeSystem/v3-ActReason", "HTEST")
 
+PARTICIPANT: Final = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+DATA_OPERATION: Final = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
+
 _CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/observation-category"
 _PHD_CATEGORY: Final = "http://hl7.org/fhir/uv/phd/CodeSystem/PhdObservationCategories"
 # PHD 2.0.0 pins this system; later drafts of its source renamed it.

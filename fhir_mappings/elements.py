@@ -21,9 +21,9 @@ class Coding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class CodeableConcept(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One meaning in one or more code systems."""
+    """One meaning in one or more code systems, or in words alone."""
 
-    coding: tuple[Coding, ...]
+    coding: tuple[Coding, ...] = ()
     text: str | None = None
 
 
@@ -31,6 +31,12 @@ class Reference(msgspec.Struct, frozen=True):
     """A relative reference, for example ``Patient/0b7e…``."""
 
     reference: str
+
+
+class Logical(msgspec.Struct, frozen=True):
+    """A reference by business identifier, to what is no resource here."""
+
+    identifier: Identifier
 
 
 class Extension(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
@@ -202,6 +208,62 @@ class Device(
     version: tuple[Version, ...] = ()
 
 
+class DeviceMetric(
+    msgspec.Struct,
+    frozen=True,
+    omit_defaults=True,
+    rename="camel",
+    kw_only=True,
+    tag_field="resourceType",
+    tag="DeviceMetric",
+):
+    """One thing that a device measures."""
+
+    id: UUID
+    meta: Meta | None = None
+    identifier: tuple[Identifier, ...]
+    type: msgspec.Raw
+    unit: CodeableConcept
+    source: Reference
+    category: str
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """Who took which part in what a Provenance tells."""
+
+    type: CodeableConcept
+    who: Reference | Logical
+
+
+class Entity(msgspec.Struct, frozen=True):
+    """What was used for it: a source, or what was revised."""
+
+    role: str
+    what: Reference | Logical
+
+
+class Provenance(
+    msgspec.Struct,
+    frozen=True,
+    omit_defaults=True,
+    rename="camel",
+    kw_only=True,
+    tag_field="resourceType",
+    tag="Provenance",
+):
+    """Who made or changed versions of resources, from what and why."""
+
+    id: UUID
+    meta: Meta
+    target: tuple[Reference, ...]
+    occurred_date_time: str | None = None
+    recorded: str
+    reason: tuple[CodeableConcept, ...] = ()
+    activity: CodeableConcept
+    agent: tuple[Agent, ...]
+    entity: tuple[Entity, ...]
+
+
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -210,6 +272,6 @@ def raw(value: object) -> msgspec.Raw:
     return msgspec.Raw(_ENCODER.encode(value))
 
 
-def text(resource: Observation | Patient | Device) -> str:
+def text(resource: Observation | Patient | Device | DeviceMetric | Provenance) -> str:
     """Return the finished JSON text of a resource."""
     return _ENCODER.encode(resource).decode()

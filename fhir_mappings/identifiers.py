@@ -23,11 +23,20 @@ DEVICE: Final = "urn:hemvital:sid:device"  # of one that has no Bluetooth addres
 GATEWAY: Final = "urn:hemvital:sid:gateway"
 #: The device record that an Observation was made from, the same however often it is sent.
 RECORD: Final = "urn:hemvital:sid:record"
+#: A message as it came: SHA-256 over its payload, in hexadecimal.
+MESSAGE: Final = "urn:hemvital:sid:message-sha256"
+#: What somebody did in this system, where it changed what is stored.
+CHANGE: Final = "urn:hemvital:sid:change"
+#: A measure of a device: the device's identity and the decimal MDC code.
+METRIC: Final = "urn:hemvital:sid:device-metric"
 #: The implementation guide's own way to tell whether two Observations are the same.
 PHD: Final = PHD_STRUCTURE + "PhdBaseObservation"
 
 _DEVICE_RESOURCE: Final = UUID("0f0e5b0a-6d0b-5b7a-9a54-0c9f3c1b7a10")
 _GATEWAY_RESOURCE: Final = UUID("4a5b4c5e-91f6-5f55-8a2c-5a3bd6b0d7c2")
+
+_METRIC_RESOURCE: Final = UUID("c0a57b52-5a3a-5a6e-8f0e-8a6a3f1f9e21")
+_PROVENANCE_RESOURCE: Final = UUID("7d1f2f7e-0a51-5b0c-9d0b-5f6f0d2b7c33")
 
 _MAC: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
 _EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - device time has no zone
@@ -113,6 +122,16 @@ def device_resource_id(device_id: str) -> UUID:
 def gateway_resource_id(gateway_id: str) -> UUID:
     """Return the id of the Device resource of a gateway."""
     return uuid5(_GATEWAY_RESOURCE, gateway_id)
+
+
+def device_metric_id(device_id: str, mdc: int) -> UUID:
+    """Return the id of the DeviceMetric of one measure of a device."""
+    return uuid5(_METRIC_RESOURCE, f"{device_id}|{mdc}")
+
+
+def provenance_id(*parts: object) -> UUID:
+    """Return the id of the Provenance that these tell apart from every other."""
+    return uuid5(_PROVENANCE_RESOURCE, "|".join(map(str, parts)))
 
 
 @lru_cache(maxsize=4096)

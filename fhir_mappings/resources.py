@@ -1,4 +1,4 @@
-"""Patients, measuring devices and gateways as FHIR R4 resources: finished JSON text."""
+"""Patients, devices, what they measure, and gateways as FHIR R4: finished JSON text."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from uuid import UUID
 
 from device_adapters.contract import messages
 from fhir_mappings import codes
-from fhir_mappings.codes import PHD_STRUCTURE
+from fhir_mappings.codes import PHD_STRUCTURE, Measure
 from fhir_mappings.elements import (
     CodeableConcept,
     Coding,
     Device,
+    DeviceMetric,
     HumanName,
     Identifier,
     Meta,
     Patient,
+    Reference,
     Specialization,
     Version,
     text,
@@ -26,7 +28,9 @@ from fhir_mappings.identifiers import (
     BLUETOOTH_ADDRESS,
     DEVICE,
     GATEWAY,
+    METRIC,
     bluetooth_address,
+    device_metric_id,
     device_resource_id,
     gateway_resource_id,
 )
@@ -42,10 +46,22 @@ _BLUETOOTH_TYPE: Final = CodeableConcept(
     (Coding("http://terminology.hl7.org/CodeSystem/ContinuaDeviceIdentifiers", "BTMAC"),)
 )
 
-DeviceKind = Literal["blood_pressure", "pulse_oximetry"]
+DeviceKind = Literal[
+    "blood_pressure", "pulse_oximetry", "body_temperature", "body_weight", "heart_rate"
+]
 _SPECIALIZATIONS: Final[dict[DeviceKind, CodeableConcept]] = {
     "blood_pressure": codes.SPECIALIZED_IN_BLOOD_PRESSURE,
     "pulse_oximetry": codes.SPECIALIZED_IN_OXIMETRY,
+    "body_temperature": codes.SPECIALIZED_IN_THERMOMETRY,
+    "body_weight": codes.SPECIALIZED_IN_WEIGHT,
+    "heart_rate": codes.SPECIALIZED_IN_GENERAL,
+}
+_MEASURES: Final[dict[DeviceKind, tuple[Measure, ...]]] = {
+    "blood_pressure": (codes.BLOOD_PRESSURE, codes.CUFF_PULSE),
+    "pulse_oximetry": (codes.SPO2, codes.OXIMETER_PULSE),
+    "body_temperature": (codes.BODY_TEMPERATURE,),
+    "body_weight": (codes.BODY_WEIGHT,),
+    "heart_rate": (codes.HEART_RATE,),
 }
 _SPECIALIZATION_VERSION: Final = "1"  # of the device specialisations that the profiles follow
 
@@ -108,7 +124,7 @@ def patient(details: PatientDetails) -> str:
 def measuring_device(
     device: messages.Device, kind: DeviceKind, *, last_updated: datetime | None = None
 ) -> str:
-    """Return the Device of a cuff or an oximeter, as it described itself.
+    """Return the Device of a measuring device, as it described itself.
 
     It claims the PHD guide's profile only where it said all that the profile demands.
 
@@ -140,6 +156,39 @@ def measuring_device(
                 (Version(codes.FIRMWARE_VERSION, device.firmware),) if device.firmware else ()
             ),
         )
+    )
+
+
+def device_metrics(
+    device: messages.Device, kind: DeviceKind, *, last_updated: datetime | None = None
+) -> tuple[str, ...]:
+    """Return a DeviceMetric for each measure of a device: what it measures, in which unit.
+
+    The unit is the one that the measure is compared in; a thermometer or scale may send another
+    one, which stands in each Observation. Operational status and calibration are left out: a
+    home device tells neither.
+
+    Source:
+        FHIR R4, DeviceMetric; HL7 Personal Health Device implementation guide, its draft
+        PhdDeviceMetric (MDC type, no operational status).
+    """
+    device_resource = Reference(f"Device/{device_resource_id(device.id)}")
+    return tuple(
+        text(
+            DeviceMetric(
+                id=device_metric_id(device.id, measure.mdc),
+                meta=_meta(None, last_updated),
+                identifier=(Identifier(system=METRIC, value=f"{device.id}|{measure.mdc}"),),
+                type=measure.concept,
+                unit=CodeableConcept(
+                    (Coding(codes.UCUM, measure.unit.code, measure.unit.code),),
+                    measure.unit.text,
+                ),
+                source=device_resource,
+                category="measurement",
+            )
+        )
+        for measure in _MEASURES[kind]
     )
 
 

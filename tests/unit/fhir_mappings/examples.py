@@ -67,10 +67,17 @@ def mapped(reading: Reading, **changes: Any) -> tuple[MappedObservation, ...]:
     return map_record(record(reading, **changes))
 
 
-def map_record(found: ReadingRecord, *, version: int = 1) -> tuple[MappedObservation, ...]:
+def map_record(
+    found: ReadingRecord, *, version: int = 1, is_entered_in_error: bool = False
+) -> tuple[MappedObservation, ...]:
     """Return a record's Observations."""
     return map_reading(
-        found, Subject(PATIENT), gateway_id="gateway-1", issued=ISSUED, version=version
+        found,
+        Subject(PATIENT),
+        gateway_id="gateway-1",
+        issued=ISSUED,
+        version=version,
+        is_entered_in_error=is_entered_in_error,
     )
 
 

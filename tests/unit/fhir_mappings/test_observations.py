@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pytest
-from fhir.resources.R4B.observation import Observation
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +20,6 @@ from device_adapters.contract.readings import (
     RESERVED,
     BloodPressure,
     DeviceTime,
-    Kind,
     Number,
     OximeterStatus,
     PressureUnit,
@@ -36,6 +32,7 @@ from device_adapters.gatt.blood_pressure import MEASUREMENT
 from device_adapters.gatt.pulse_oximeter import ADAPTER as OXIMETER
 from device_adapters.gatt.pulse_oximeter import SPOT_CHECK
 from device_adapters.session import read_frame
+from tests.unit.fhir_mappings.checking import check
 from tests.unit.fhir_mappings.examples import (
     ISSUED,
     PATIENT,
@@ -402,6 +399,17 @@ def test_a_correction_is_a_new_version_of_the_same_observation() -> None:
     assert resource(second)["effectiveDateTime"] == "2026-03-01T06:30:00+00:00"
 
 
+def test_what_is_taken_back_keeps_its_value_and_says_not_to_use_it() -> None:
+    for reading in (PRESSURE, msgspec.structs.replace(OXIMETRY, status=1 << 6)):
+        first = mapped(reading)
+        taken_back = map_record(record(reading), version=2, is_entered_in_error=True)
+
+        assert [each.id for each in taken_back] == [each.id for each in first]
+        assert {each.status for each in taken_back} == {"entered-in-error"}
+        assert {resource(each)["status"] for each in taken_back} == {"entered-in-error"}
+        assert [each.value for each in taken_back] == [each.value for each in first]
+
+
 def test_an_unsupported_frame_gives_no_observation() -> None:
     assert mapped(UnsupportedFrame(reason="flags: reserved flag set in 0x56")) == ()
 
@@ -452,23 +460,3 @@ def test_every_oximetry_is_valid_fhir(
     check(
         PulseOximetry(spo2=spo2, pulse_per_min=pulse, status=status, sensor_status=sensor_status)
     )
-
-
-def check(reading: BloodPressure | PulseOximetry | UnsupportedFrame) -> None:
-    """Check all Observations of a reading by fhir.resources, and by what it does not check."""
-    observations = mapped(reading)
-
-    if observations:
-        assert observations[0].is_failed == (reading.kind is not Kind.MEASUREMENT)
-    for observation in observations:
-        Observation.model_validate_json(observation.resource)
-        found = json.loads(observation.resource)
-        has_value, is_absent = "valueQuantity" in found, "dataAbsentReason" in found
-        assert not (has_value and is_absent)  # obs-6
-        assert has_value or is_absent or found.get("component")  # vs-2
-        for part in found.get("component", []):  # vs-3, obs-6 for components
-            assert ("valueQuantity" in part) != ("dataAbsentReason" in part)
-        assert is_absent == observation.is_failed
-        assert not re.search(r'"value":-?[0-9.]*[eE]', observation.resource)
-        assert "[]" not in observation.resource
-        assert "null" not in observation.resource

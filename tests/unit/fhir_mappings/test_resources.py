@@ -10,20 +10,24 @@ from uuid import UUID
 
 import pytest
 from fhir.resources.R4B.device import Device as CheckedDevice
+from fhir.resources.R4B.devicemetric import DeviceMetric as CheckedDeviceMetric
 from fhir.resources.R4B.patient import Patient as CheckedPatient
 
 from device_adapters.contract.messages import Device
+from device_adapters.contract.readings import Reading
 from fhir_mappings.identifiers import device_resource_id, gateway_resource_id, personal_identity
 from fhir_mappings.observations import MappedObservation
 from fhir_mappings.resources import (
     DeviceKind,
     PatientDetails,
+    device_metrics,
     gateway_device,
     measuring_device,
     patient,
 )
 from tests.unit.fhir_mappings.examples import DEVICE, load, mapped, missing
-from tests.unit.fhir_mappings.test_observations import PRESSURE
+from tests.unit.fhir_mappings.test_observations import OXIMETRY, PRESSURE
+from tests.unit.fhir_mappings.test_single_values import RATE, TEMPERATURE, WEIGHT
 
 IDENTITY = personal_identity("196101182803")
 DETAILS: Final = PatientDetails(
@@ -143,6 +147,59 @@ def test_a_gateway_holds_what_the_written_example_holds() -> None:
 
     CheckedDevice.model_validate(found)
     assert missing(found, expected) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),  # IEEE 11073-10101: device specialisations
+    [
+        ("blood_pressure", "528391"),
+        ("pulse_oximetry", "528388"),
+        ("body_temperature", "528392"),
+        ("body_weight", "528399"),
+        ("heart_rate", "528457"),
+    ],
+)
+def test_every_kind_of_device_says_what_it_is_specialised_in(kind: DeviceKind, code: str) -> None:
+    found = json.loads(measuring_device(DEVICE, kind))
+
+    CheckedDevice.model_validate(found)
+    assert found["specialization"][0]["systemType"]["coding"][0]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("kind", "reading"),
+    [
+        ("blood_pressure", PRESSURE),
+        ("pulse_oximetry", OXIMETRY),
+        ("body_temperature", TEMPERATURE),
+        ("body_weight", WEIGHT),
+        ("heart_rate", RATE),
+    ],
+)
+def test_a_device_has_a_metric_for_each_observation_it_can_give(
+    kind: DeviceKind, reading: Reading
+) -> None:
+    metrics = [json.loads(text) for text in device_metrics(DEVICE, kind)]
+
+    for metric in metrics:
+        CheckedDeviceMetric.model_validate(metric)
+        assert metric["category"] == "measurement"
+        assert metric["source"] == {"reference": f"Device/{device_resource_id(DEVICE.id)}"}
+    observed = [json.loads(each.resource)["code"] for each in mapped(reading)]
+    assert [metric["type"] for metric in metrics] == observed
+
+
+def test_a_metric_is_one_of_one_device_and_names_its_unit() -> None:
+    pressure, pulse = (json.loads(text) for text in device_metrics(DEVICE, "blood_pressure"))
+    other, _ = device_metrics(Device(id="F0:A1:B2:00:00:07"), "blood_pressure")
+
+    assert len({pressure["id"], pulse["id"], json.loads(other)["id"]}) == 3
+    assert pressure["unit"]["coding"] == [
+        {"system": "http://unitsofmeasure.org", "code": "mm[Hg]", "display": "mm[Hg]"}
+    ]
+    assert pressure["identifier"] == [
+        {"system": "urn:hemvital:sid:device-metric", "value": "F0:A1:B2:C3:D4:E5|150020"}
+    ]
 
 
 def test_observations_refer_to_these_devices() -> None:
