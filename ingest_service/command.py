@@ -228,7 +228,8 @@ def _quarantine_list(arguments: argparse.Namespace) -> int:
                     at = f"{entry.received_at:%Y-%m-%d %H:%M:%S}Z"
                     number = entry.number or "-"
                     print(f"{entry.id:>8}  {at}  {entry.gateway_id}  {number}  ", end="")
-                    print(f"{entry.reason}: {entry.detail}")
+                    priority = f"{entry.priority}  ".upper() if entry.priority else ""
+                    print(f"{priority}{entry.reason}: {entry.detail}")
             after = page[-1].id
 
     return _with_database(load(ReaderSettings, os.environ).database, show)

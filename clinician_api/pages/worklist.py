@@ -16,6 +16,7 @@ from clinician_api.pages.times import Reader
 from clinician_api.pages.values import Value
 from clinician_api.services.worklist import CODE_OF_RULE, CODES, TREND, Worklist
 from ingest_service.alerts.limits import Limits
+from ingest_service.alerts.unowned import RED_WITHIN
 from ingest_service.store.worklist import ListedPatient, OpenAlert
 
 
@@ -91,6 +92,10 @@ class Page:
     yellow: Tile
     quarantined: int
     quarantine_oldest: str
+    unowned_red: int
+    unowned_red_oldest: str
+    unowned_red_minutes: int
+    unowned_red_is_late: bool
     alert_rows: Sequence[AlertRow]
     monitored: Sequence[PatientRow]
     unmonitored: Sequence[PatientRow]
@@ -105,15 +110,19 @@ def page(worklist: Worklist, reader: Reader) -> Page:
         of_patient.setdefault(alert.patient_id, []).append(alert)
     known = {patient.id: patient for patient in worklist.patients}
     others = [patient for patient in worklist.patients if patient.id not in of_patient]
-    oldest = worklist.quarantine.oldest_at
+    held = worklist.quarantine
     return Page(
         day=reader.day(),
         clock=reader.clock(),
         patients=worklist.unit.patients,
         red=_tile(worklist.alerts, "red", reader),
         yellow=_tile(worklist.alerts, "yellow", reader),
-        quarantined=worklist.quarantine.readings,
-        quarantine_oldest=_waited(oldest, reader),
+        quarantined=held.readings,
+        quarantine_oldest=_waited(held.oldest_at, reader),
+        unowned_red=held.red,
+        unowned_red_oldest=_waited(held.red_since, reader),
+        unowned_red_minutes=int(RED_WITHIN.total_seconds() // 60),
+        unowned_red_is_late=bool(held.red_since and reader.now - held.red_since > RED_WITHIN),
         alert_rows=[
             _alert_row(worklist, known[patient_id], alerts, reader)
             for patient_id, alerts in of_patient.items()

@@ -13,7 +13,7 @@ from ingest_service.admission.fate import Fate, ReadingFate, fate_of
 from ingest_service.admission.incoming import Entry
 from ingest_service.admission.judging import Stored
 from ingest_service.admission.outcome import Outcome
-from ingest_service.store.assignments import Assignments
+from ingest_service.store.assignments import Devices
 from ingest_service.store.deliveries import Key
 from ingest_service.store.patients import Patient
 from ingest_service.store.records import KnownRecord
@@ -25,7 +25,7 @@ class Batch:
 
     ``fates`` has one for each number, and for each reading that a correction sets free;
     ``repeats`` are entries whose number came before. ``units`` are the known gateways' care
-    units, ``known`` the stored readings that corrections are for, ``assigned`` and ``patients``
+    units, ``known`` the stored readings that corrections are for, ``devices`` and ``patients``
     what holds under the patients' locks, ``stored`` what there is to judge.
     """
 
@@ -35,7 +35,7 @@ class Batch:
     repeats: list[Entry] = field(default_factory=list[Entry])
     units: dict[str, UUID] = field(default_factory=dict[str, UUID])
     known: dict[UUID, KnownRecord] = field(default_factory=dict[UUID, KnownRecord])
-    assigned: Assignments = field(default_factory=dict[str, tuple[()]])
+    devices: Devices = field(default_factory=Devices)
     patients: dict[UUID, Patient] = field(default_factory=dict[UUID, Patient])
     conflicts: list[Key] = field(default_factory=list[Key])
     stored: list[Stored] = field(default_factory=list[Stored])

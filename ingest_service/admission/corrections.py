@@ -77,7 +77,7 @@ def screen(batch: Batch) -> None:
     admitted = {fate.record.record_id for fate, _ in batch.admitted()}
     for fate, correction in batch.corrections():
         known = batch.known.get(correction.record_id)
-        if known and (why := _unfit(known, correction, batch.assigned, now=batch.now)):
+        if known and (why := _unfit(known, correction, batch.devices.assignments, now=batch.now)):
             fate.refuse(why)
         elif known or correction.record_id in admitted:
             fate.result = Result.TIME_CORRECTION

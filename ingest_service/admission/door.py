@@ -1,7 +1,7 @@
 """Admit a batch in one transaction; a constant number of statements, whatever its size.
 
 Order of locks, everywhere the same (docs/adr/0005): gateways (advisory), patients, delivery
-numbers, device records, identities, observations, alerts, epochs; each kind sorted.
+numbers, device records, identities, observations, alerts, devices, epochs; each kind sorted.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Final
 from uuid import UUID
 
 from device_adapters.contract.messages import VoidRecord
-from ingest_service.admission import corrections, judging, numbers, storing, waiting
+from ingest_service.admission import corrections, describing, judging, numbers, storing, waiting
 from ingest_service.admission.batch import Batch
-from ingest_service.admission.fate import Result
+from ingest_service.admission.fate import ReadingFate, Result
 from ingest_service.admission.incoming import Entry, Reason, Refusal
 from ingest_service.admission.outcome import Outcome
 from ingest_service.admission.screening import screen
@@ -67,6 +67,7 @@ async def _deal_with(connection: Connection, batch: Batch, *, is_blind: bool) ->
             connection, batch.stored, now=batch.now, is_blind=is_blind
         )
         await waiting.put_away(connection, batch)
+        await describing.describe(connection, batch)
         await numbers.receipt(connection, batch)
         await _notify(connection, batch)
     return batch.outcome
@@ -90,27 +91,27 @@ async def _lock(connection: Connection, batch: Batch) -> None:
         MovedError: If it does not: other patients may be concerned.
     """
     readings = batch.readings()
-    devices = {fate.record.device.id for fate in readings}
+    devices = {fate.record.device.id for fate in batch.fates if isinstance(fate, ReadingFate)}
     devices |= {corrections.reading_of(row).device.id for row in batch.known.values()}
     if not devices:
         return
     before = await assignments.of_devices(connection, devices)
-    verdicts = [screen(fate.record, before, now=batch.now) for fate in readings]
+    verdicts = [screen(fate.record, before.assignments, now=batch.now) for fate in readings]
     wanted = {verdict for verdict in verdicts if isinstance(verdict, UUID)}
     wanted |= {row.patient_id for row in batch.known.values()}
     batch.patients = await patients.lock(connection, wanted)
-    batch.assigned = await assignments.of_devices(connection, devices)
+    batch.devices = await assignments.of_devices(connection, devices)
     corrected = {correction.record_id for _, correction in batch.corrections()}
     if corrected and await records.known(connection, corrected) != batch.known:
         raise MovedError("a reading was stored meanwhile")
-    if batch.assigned != before:
+    if batch.devices.assignments != before.assignments:
         raise MovedError("assignments changed meanwhile")
 
 
 def _screen(batch: Batch) -> None:
     """Decide what becomes of each record, unless its number is known."""
     for fate in batch.readings():
-        verdict = screen(fate.record, batch.assigned, now=batch.now)
+        verdict = screen(fate.record, batch.devices.assignments, now=batch.now)
         if isinstance(verdict, Refusal):
             fate.refuse(verdict)
         else:
@@ -123,10 +124,6 @@ def _screen(batch: Batch) -> None:
 
 async def _notify(connection: Connection, batch: Batch) -> None:
     units = {one.patient.care_unit_id for one in batch.stored}
-    units |= {
-        batch.units[one.gateway_id]
-        for one in batch.outcome.refused
-        if one.gateway_id in batch.units
-    }
+    units |= {one.care_unit_id for one in batch.outcome.refused if one.care_unit_id}
     if units:
         await alerts.notify_pages(connection, units)

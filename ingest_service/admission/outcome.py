@@ -18,8 +18,10 @@ class Refused:
 
     reason: Reason
     gateway_id: str
+    care_unit_id: UUID | None
     number: int | None
     trace_id: str | None
+    is_red: bool
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from device_adapters.contract.messages import ReadingRecord
 from device_adapters.contract.readings import (
     BloodPressure,
     Kind,
+    Number,
     PressureUnit,
     PulseOximetry,
 )
@@ -59,6 +60,13 @@ def user_slot(record: ReadingRecord) -> int | None:
             return None
 
 
+def in_mmhg(pressure: Number, unit: PressureUnit) -> Number:
+    """Return a pressure in mm[Hg], only to judge it; what is stored is converted in mapping."""
+    if isinstance(pressure, Decimal) and unit is PressureUnit.KPA:
+        return pressure * MMHG_PER_KPA
+    return pressure
+
+
 def _impossible(record: ReadingRecord) -> str | None:
     if record.reading.kind is not Kind.MEASUREMENT:
         return None
@@ -70,9 +78,9 @@ def _checks(record: ReadingRecord) -> Iterable[tuple[str, bool]]:
     """Yield what must hold; a pulse decides nothing, it stands beside what was measured."""
     match record.reading:
         case BloodPressure(systolic=Decimal() as systolic, diastolic=Decimal() as diastolic) as bp:
-            factor = MMHG_PER_KPA if bp.unit is PressureUnit.KPA else Decimal(1)
-            yield "systolic pressure", is_possible(systolic * factor, possible.SYSTOLIC)
-            yield "diastolic pressure", is_possible(diastolic * factor, possible.DIASTOLIC)
+            mmhg = in_mmhg(systolic, bp.unit), in_mmhg(diastolic, bp.unit)
+            yield "systolic pressure", is_possible(mmhg[0], possible.SYSTOLIC)
+            yield "diastolic pressure", is_possible(mmhg[1], possible.DIASTOLIC)
             yield "systolic not above diastolic pressure", systolic > diastolic
         case PulseOximetry() as spot:
             yield "SpO2", is_possible(spot.spo2, possible.SPO2)

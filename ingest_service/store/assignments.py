@@ -1,17 +1,19 @@
-"""Whose a device's readings are: device, or one user slot of it, to patient, from and to."""
+"""Known devices, and whose their readings are: device or user slot to patient, from and to."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from ingest_service.store.connections import Connection
+from ingest_service.store.devices import Description
 
 _OF_DEVICES: Final = """
-SELECT d.id, a.user_index, a.patient_id, lower(a.valid), upper(a.valid)
+SELECT d.id, d.care_unit_id, d.manufacturer, d.model, d.serial, d.firmware,
+       a.user_index, a.patient_id, lower(a.valid), upper(a.valid)
   FROM device d
   LEFT JOIN assignment a ON a.device_id = d.id AND NOT isempty(a.valid)
  WHERE d.id = ANY(%s)
@@ -39,14 +41,36 @@ class Assignment:
 Assignments = Mapping[str, tuple[Assignment, ...]]
 
 
-async def of_devices(connection: Connection, device_ids: Collection[str]) -> Assignments:
-    """Return the assignments of each device that is known; a known one may have none."""
+@dataclass(slots=True)
+class Devices:
+    """Devices that are known: their assignments, maybe none, their units, and what they said."""
+
+    assignments: dict[str, tuple[Assignment, ...]] = field(
+        default_factory=dict[str, tuple[Assignment, ...]]
+    )
+    units: dict[str, UUID] = field(default_factory=dict[str, UUID])
+    descriptions: dict[str, Description] = field(default_factory=dict[str, Description])
+
+
+async def of_devices(connection: Connection, device_ids: Collection[str]) -> Devices:
+    """Return those of these devices that are known."""
     cursor = await connection.execute(_OF_DEVICES, [list(device_ids)])
-    found: dict[str, tuple[Assignment, ...]] = {}
-    for device_id, user_index, patient_id, since, until in await cursor.fetchall():
-        known = found.setdefault(device_id, ())
+    found = Devices()
+    for (
+        device_id,
+        unit_id,
+        *description,
+        user_index,
+        patient_id,
+        since,
+        until,
+    ) in await cursor.fetchall():
+        known = found.assignments.setdefault(device_id, ())
+        found.units[device_id] = unit_id
+        found.descriptions[device_id] = Description(*description)
         if patient_id is not None:
-            found[device_id] = (*known, Assignment(user_index, patient_id, since, until))
+            assignment = Assignment(user_index, patient_id, since, until)
+            found.assignments[device_id] = (*known, assignment)
     return found
 
 

@@ -17,13 +17,13 @@ from ingest_service.store.rows import packed
 # What has no number of its own is sent again and again: it is kept once.
 _ADD: Final = """
 INSERT INTO quarantine (gateway_id, care_unit_id, epoch, number, reason, detail, payload,
-       payload_size, record_id, device_id, trace_id)
+       payload_size, record_id, device_id, trace_id, priority, raised_at)
 SELECT gateway_id, care_unit_id, epoch, number, reason, detail, decode(payload, 'base64'),
-       payload_size, record_id, device_id, trace_id
+       payload_size, record_id, device_id, trace_id, priority, raised_at
   FROM json_to_recordset(%s::json)
        AS row(gateway_id text, care_unit_id uuid, epoch uuid, number bigint, reason text,
               detail text, payload text, payload_size bigint, record_id uuid, device_id text,
-              trace_id text)
+              trace_id text, priority text, raised_at timestamptz)
  WHERE (number IS NOT NULL AND reason <> 'number_reused')
     OR NOT EXISTS (SELECT FROM quarantine q
                     WHERE (q.number IS NULL OR q.reason = 'number_reused')
@@ -47,7 +47,7 @@ UPDATE quarantine
 
 _LIST: Final = """
 SELECT id, gateway_id, care_unit_id, epoch, number, reason, detail, payload_size, record_id,
-       device_id, trace_id, received_at, resolved_at, resolution
+       device_id, trace_id, received_at, priority, raised_at, resolved_at, resolution
   FROM quarantine
  WHERE (resolved_at IS NULL OR %(all)s) AND id > %(after)s
  ORDER BY id
@@ -62,7 +62,10 @@ SELECT count(*), min(received_at) FROM quarantine WHERE resolved_at IS NULL
 
 
 class QuarantineRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One record, or one message that could not be taken apart, with the reason it waits."""
+    """One record, or one message that could not be taken apart, with the reason it waits.
+
+    ``priority`` is ``red`` for a reading that would be red for whoever it may be.
+    """
 
     gateway_id: str
     care_unit_id: UUID | None
@@ -75,6 +78,8 @@ class QuarantineRow(msgspec.Struct, frozen=True, kw_only=True):
     record_id: UUID | None = None
     device_id: str | None = None
     trace_id: str | None = None
+    priority: str | None = None
+    raised_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,8 @@ class Entry:
     device_id: str | None
     trace_id: str | None
     received_at: datetime
+    priority: str | None
+    raised_at: datetime | None
     resolved_at: datetime | None
     resolution: str | None
 

@@ -116,7 +116,9 @@ SELECT patient_id, device_id, kind, count(*) AS times, max(effective_at) AS late
 """
 
 _QUARANTINE = """
-SELECT count(*) AS readings, min(received_at) AS oldest_at
+SELECT count(*) AS readings, min(received_at) AS oldest_at,
+       count(*) FILTER (WHERE priority = 'red') AS red,
+       min(raised_at) FILTER (WHERE priority = 'red') AS red_since
   FROM quarantine
  WHERE resolved_at IS NULL
    AND care_unit_id = ANY(%(units)s)
@@ -213,10 +215,15 @@ class ValuelessRecords:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuarantineState:
-    """How many readings of the unit's gateways wait for a person, and since when."""
+    """How many readings of the unit's gateways wait for a person, and since when.
+
+    ``red`` counts those of them that would be red for whoever it may be.
+    """
 
     readings: int
     oldest_at: datetime | None
+    red: int = 0
+    red_since: datetime | None = None
 
 
 async def unit(connection: AsyncConnection, caller: Caller) -> Unit | None:

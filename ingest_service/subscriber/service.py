@@ -142,6 +142,7 @@ class Worker:
                         "reason": one.reason,
                         "gateway_id": one.gateway_id,
                         "number": one.number,
+                        "is_red": one.is_red,
                         "trace_id": one.trace_id,
                     },
                 )

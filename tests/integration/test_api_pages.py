@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.api import Api, LoopbackCookies, identity_provider, running_api
 from tests.support.clinic import SPO2, Clinic, Unit, reading
+from tests.support.ingest import GATEWAY, Home
 from tests.support.services import Database
 
 pytestmark = [pytest.mark.timescale, pytest.mark.timeout(90)]
@@ -193,6 +194,27 @@ def test_who_has_no_limits_stands_apart(api: Api, clinic: Clinic, unit: Unit) ->
     assert "1 mätning från mätaren gick inte att tyda" in page
     assert "1 mätning väntar i karantän" in page
     assert "äldst 5 h" in page
+
+
+async def test_a1_a_red_reading_without_an_owner_stands_above_the_alerts(
+    api: Api, unit: Unit, database: Database
+) -> None:
+    home = Home(database=database)
+    home.execute("INSERT INTO gateway (id, care_unit_id) VALUES (%s, %s)", GATEWAY, unit.id)
+    await home.give(home.cuff("192", "118", device="F0:A1:00:00:00:99"))
+
+    with nurse(api) as client:
+        page = client.get("/worklist/rows").text
+        home.execute("UPDATE quarantine SET raised_at = raised_at - interval '31 minutes'")
+        later = client.get("/worklist/rows").text
+        home.execute("UPDATE quarantine SET resolved_at = now()")
+        resolved = client.get("/worklist/rows").text
+
+    assert page.index("1 mätning utan ägare, röd") < page.index("Öppna larm")
+    assert "inom 30 minuter" in page
+    assert "över tiden" not in page
+    assert "över tiden" in later
+    assert "utan ägare" not in resolved
 
 
 def test_alert_facts_of_an_unknown_shape_still_show_the_alert(

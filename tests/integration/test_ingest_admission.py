@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import uuid4
 
 import msgspec
@@ -12,6 +13,7 @@ import pytest
 
 from device_adapters.contract.messages import (
     MAX_ACCEPTED_BYTES,
+    Device,
     ReadingRecord,
     VoidRecord,
     encode,
@@ -19,10 +21,12 @@ from device_adapters.contract.messages import (
 )
 from device_adapters.contract.readings import PressureUnit, UnsupportedFrame
 from ingest_service.admission.incoming import Incoming
-from tests.support.ingest import UNIT, Home, id_of, registered
+from tests.support.ingest import CUFF, UNIT, Home, id_of, registered
 from tests.support.services import Database
 
 pytestmark = pytest.mark.timescale
+
+_BEFORE = timedelta(days=365 * 8)  # nobody had the devices then
 
 
 @pytest.fixture
@@ -286,14 +290,80 @@ async def test_of_a_payload_that_is_too_large_the_start_is_kept_with_size_and_di
     assert "blake2b" in kept["detail"]
 
 
-async def test_an_unknown_gateway_waits_without_a_unit_and_is_receipted(home: Home) -> None:
+async def test_an_unknown_gateway_waits_at_the_units_of_known_devices_and_is_receipted(
+    home: Home,
+) -> None:
     home.gateway_id = "gateway-9"
 
-    outcome = await home.give(home.cuff("128", "82"))
+    outcome = await home.give(
+        home.cuff("128", "82"), home.cuff("128", "82", device="F0:A1:00:00:00:99")
+    )
+
+    kept = sorted(home.rows("quarantine"), key=lambda row: row["number"])
+    assert [row["reason"] for row in kept] == ["unknown_gateway"] * 2
+    assert [row["care_unit_id"] for row in kept] == [str(UNIT), None]
+    assert outcome.receipts[0][1].ranges == ((1, 2),)
+
+
+_WAITING: Final[list[tuple[Callable[[Home], ReadingRecord], bool]]] = [
+    # The limits of whoever ever had the device: red above 180, and above 130 a minute.
+    (lambda home: home.cuff("181", "90", ago=_BEFORE), True),
+    (lambda home: home.cuff("180", "90", ago=_BEFORE), False),
+    (lambda home: home.oximeter("90", pulse="131", ago=_BEFORE), True),
+    # Nobody's known: the safety net.
+    (lambda home: home.cuff("180", "90", device="F0:A1:00:00:00:99"), True),
+    (lambda home: home.cuff("179", "90", device="F0:A1:00:00:00:99"), False),
+    (lambda home: home.cuff("24.0", "12.0", device="x", unit=PressureUnit.KPA), True),
+    (lambda home: home.cuff(None, device="F0:A1:00:00:00:99"), False),
+    # Impossible, and no less alarming for it.
+    (lambda home: home.oximeter("45"), True),
+    (lambda home: home.cuff("350", "82"), True),
+    (lambda home: home.oximeter("104"), False),
+]
+
+
+@pytest.mark.parametrize(("make", "is_red"), _WAITING)
+async def test_a1_a_waiting_reading_that_would_be_red_is_work_for_the_unit(
+    home: Home, make: Callable[[Home], ReadingRecord], *, is_red: bool
+) -> None:
+    message = home.message(make(home))
+    outcome = await home.send(message)
 
     [kept] = home.rows("quarantine")
-    assert (kept["reason"], kept["care_unit_id"]) == ("unknown_gateway", None)
-    assert outcome.receipts[0][1].ranges == ((1, 1),)
+    assert kept["care_unit_id"] == str(UNIT)
+    assert kept["priority"] == ("red" if is_red else None)
+    raised = kept["raised_at"] and datetime.fromisoformat(kept["raised_at"])
+    assert raised == (home.now if is_red else None)
+    assert [one.is_red for one in outcome.refused] == [is_red]
+    await home.send(message)
+    assert len(home.rows("quarantine")) == 1
+
+
+async def test_a1_what_cannot_be_judged_without_an_owner_is_red(home: Home) -> None:
+    home.execute("UPDATE limit_set SET red_high = 'NaN' WHERE measure = 'systolic'")
+
+    await home.give(home.cuff("128", "82", ago=_BEFORE))
+
+    assert [row["priority"] for row in home.rows("quarantine")] == ["red"]
+
+
+async def test_what_a_device_says_of_itself_is_taken_over_once(home: Home) -> None:
+    home.execute("UPDATE device SET model = 'As registered' WHERE id = %s", CUFF)
+    said = Device(id=CUFF, manufacturer="Maker\x00", model="BP-1", serial="17", firmware="1.0")
+
+    await home.give(msgspec.structs.replace(home.cuff("128", "82"), device=said))
+    first = next(row for row in home.rows("device") if row["id"] == CUFF)
+    await home.give(msgspec.structs.replace(home.cuff("129", "82"), device=said))
+    again = next(row for row in home.rows("device") if row["id"] == CUFF)
+    newer = msgspec.structs.replace(said, serial="18", firmware="1.1")
+    await home.give(msgspec.structs.replace(home.cuff("130", "82"), device=newer))
+    last = next(row for row in home.rows("device") if row["id"] == CUFF)
+
+    described = ("manufacturer", "model", "serial", "firmware")
+    assert [first[name] for name in described] == ["Maker", "As registered", "17", "1.0"]
+    assert again == first
+    assert [last[name] for name in described] == ["Maker", "As registered", "17", "1.1"]
+    assert last["last_updated"] > first["last_updated"]
 
 
 async def test_a_message_without_its_place_is_kept_once_however_often_it_comes(
