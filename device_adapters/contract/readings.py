@@ -240,8 +240,9 @@ class PulseOximetry(msgspec.Struct, frozen=True, kw_only=True, tag="pulse_oximet
 class OximetrySeries(msgspec.Struct, frozen=True, kw_only=True, tag="oximetry_series"):
     """A continuous measurement reduced to equally spaced samples: SpO2 in percent, and pulse.
 
-    The first sample's time is the record's ``effective_at``, each next one's is ``period_ms``
-    later; so a better time moves the whole series. ``None`` is a gap: nothing came, or nothing
+    The first sample's time is the record's ``effective_at`` and its reception that of the first
+    sample's frame; each next one's is ``period_ms`` later. So a better time moves the whole
+    series. ``None`` is a gap: nothing came, or nothing
     that stands for a value. Both rows are equally long, and an oximeter that gives no pulse has
     a row of gaps. ``status`` and ``sensor_status`` hold every bit that was set at some time.
     """
