@@ -103,14 +103,36 @@ def test_a_series_without_a_saturation_is_a_failed_attempt() -> None:
         assert "valueSampledData" not in observation.resource
 
 
-@pytest.mark.parametrize("sent", ["1E+2", "100.0", "1E-8", "2045E+2"])
+@pytest.mark.parametrize("sent", ["1E+2", "100.0", "9.60E+1", "95.25"])
 def test_samples_are_written_as_sent_in_plain_notation(sent: str) -> None:
     saturation, _ = mapped(msgspec.structs.replace(SERIES, spo2=(Decimal(sent),) * 4))
 
     assert resource(saturation)["valueSampledData"]["data"].split() == [f"{Decimal(sent):f}"] * 4
 
 
-samples = st.none() | st.decimals(min_value=-999, max_value=9999, allow_nan=False, places=2)
+def test_a_sample_that_no_living_body_can_have_is_a_gap() -> None:
+    odd = msgspec.structs.replace(
+        SERIES,
+        spo2=(Decimal(97), Decimal(0), Decimal(101), Decimal(50)),
+        pulse_per_min=(Decimal(72), Decimal(0), Decimal(301), Decimal(300)),
+    )
+
+    saturation, pulse = mapped(odd)
+
+    assert resource(saturation)["valueSampledData"]["data"] == "97 E E 50"
+    assert resource(pulse)["valueSampledData"]["data"] == "72 E E 300"
+
+
+def test_a_series_of_nothing_possible_is_an_error() -> None:
+    (saturation,) = mapped(
+        msgspec.structs.replace(SERIES, spo2=(Decimal(0),) * 4, pulse_per_min=(None,) * 4)
+    )
+
+    assert saturation.is_failed
+    assert resource(saturation)["dataAbsentReason"]["coding"][0]["code"] == "error"
+
+
+samples = st.none() | st.decimals(min_value=50, max_value=100, allow_nan=False, places=2)
 
 
 @given(
