@@ -1,4 +1,4 @@
-"""Messages to gateways that answer nothing: so far, requests to send numbers again."""
+"""Messages to gateways that answer nothing: requests to send again, news of a restore."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from paho.mqtt.client import MQTT_ERR_SUCCESS, Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from device_adapters.contract import messages, topics
-from device_adapters.contract.messages import Resend
+from device_adapters.contract.messages import Receipt, Resend
 from device_adapters.contract.topics import Leaf
 from ingest_service.subscriber.broker import BrokerAddress
 
@@ -49,6 +49,12 @@ class Downlink:
         """
         topic = topics.mounted(gateway_id, Leaf.RESEND)
         info = self._client.publish(topic, messages.encode(resend), qos=1)
+        return info.rc == MQTT_ERR_SUCCESS
+
+    def tell(self, gateway_id: str, receipt: Receipt) -> bool:
+        """Send a receipt that answers nothing; tells whether it left."""
+        topic = topics.mounted(gateway_id, Leaf.RECEIPTS)
+        info = self._client.publish(topic, messages.encode(receipt), qos=1)
         return info.rc == MQTT_ERR_SUCCESS
 
     def stop(self) -> None:

@@ -11,6 +11,7 @@ from procrastinate import App, PsycopgConnector
 
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.jobs.holes import ask_for_missing
+from ingest_service.jobs.restored import tell_gateways
 from ingest_service.observability import Health
 from ingest_service.store import connections
 from ingest_service.store.connections import Pool
@@ -36,6 +37,11 @@ def app_of(
     async def ask(timestamp: int) -> None:  # noqa: ARG001 procrastinate gives it
         # A tick that was missed needs no catching up: the next one finds the same holes.
         await ask_for_missing(pool, downlink, now=clock(), age_s=hole_age_s)
+
+    @app.periodic(cron=_EVERY_MINUTE)
+    @app.task(queue=_QUEUE, name="tell_gateways", queueing_lock="tell_gateways")
+    async def tell(timestamp: int) -> None:  # noqa: ARG001 procrastinate gives it
+        await tell_gateways(pool, downlink, now=clock())
 
     return app
 

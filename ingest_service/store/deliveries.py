@@ -85,14 +85,18 @@ RETURNING gateway_id, epoch, (SELECT id FROM incarnation),
                     LIMIT greatest(%(most)s, cardinality(%(gateways)s::text[]))) AS told)
 """
 
-# Holes below the high-water mark that are not young any more, asked for at most once a minute.
+# Holes below the high-water mark that are not young any more, asked for at most once a minute,
+# and less and less often: an epoch that its gateway left behind has holes for ever.
 # The row is marked as it is read, so two processes never ask for the same one.
 _HOLES: Final = """
 WITH due AS (
     SELECT gateway_id, epoch
       FROM gateway_epoch
      WHERE hole_since < %(now)s - %(age)s::interval
-       AND (asked_at IS NULL OR asked_at < %(now)s - %(pause)s::interval)
+       AND (asked_at IS NULL
+            OR asked_at < %(now)s - greatest(%(pause)s::interval,
+                                             least((%(now)s - hole_since) / 8,
+                                                   INTERVAL '6 hours')))
      ORDER BY gateway_id, epoch
      LIMIT %(most)s
        FOR UPDATE SKIP LOCKED

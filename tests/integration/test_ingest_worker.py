@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +26,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from psycopg import AsyncConnection
 
 from deploy.local.services import BROKER, DATABASE, Services
 from device_adapters.contract import topics
@@ -34,9 +35,10 @@ from device_adapters.contract.topics import Leaf
 from ingest_service.admission.incoming import Incoming
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.jobs.holes import ask_for_missing
-from ingest_service.store import connections, migration
+from ingest_service.jobs.restored import tell_gateways
+from ingest_service.store import connections, incarnation, migration
 from ingest_service.subscriber.broker import BrokerAddress
-from tests.support.ingest import GATEWAY, Home, registered
+from tests.support.ingest import GATEWAY, UNIT, Home, registered
 from tests.support.services import EMPTY, Broker, Database, cloned
 
 pytestmark = [pytest.mark.timescale, pytest.mark.broker, pytest.mark.timeout(120)]
@@ -181,6 +183,19 @@ def publish(gateway: Gateway, given: Iterable[Incoming]) -> None:
         gateway.publish(message)
 
 
+def jobs_downlink(broker: Broker) -> Downlink:
+    return Downlink(
+        BrokerAddress(
+            host=broker.host,
+            port=broker.services_port,
+            authority=broker.services_authority,
+            certificate=broker.ingest.certificate,
+            key=broker.ingest.key,
+            name="ingest-jobs",
+        )
+    )
+
+
 async def test_a_message_is_stored_receipted_and_seen_in_log_and_metrics(
     own: Database, tmp_path: Path
 ) -> None:
@@ -297,16 +312,7 @@ async def test_a_gateway_is_asked_once_for_a_number_that_never_came(own: Databas
     broker = Broker(services=own.services)
     await home.send(home.message(home.cuff("128", "82"), first=1))
     await home.send(home.message(home.cuff("129", "82"), first=5))
-    downlink = Downlink(
-        BrokerAddress(
-            host=broker.host,
-            port=broker.services_port,
-            authority=broker.services_authority,
-            certificate=broker.ingest.certificate,
-            key=broker.ingest.key,
-            name="ingest-jobs",
-        )
-    )
+    downlink = jobs_downlink(broker)
     with Gateway(own) as gw:
         downlink.start()
         wait_until(lambda: downlink.trouble is None)
@@ -322,6 +328,62 @@ async def test_a_gateway_is_asked_once_for_a_number_that_never_came(own: Databas
 
         assert asked == [0, 1, 0]
         assert [request.ranges for request in gw.requests] == [((2, 4),)]
+
+
+async def test_a_hole_that_never_closes_is_asked_for_less_and_less(own: Database) -> None:
+    home = await registered(own)
+    await home.send(home.message(home.cuff("128", "82"), first=2))
+    asked: list[int] = []
+    async with connections.pool(own.dsn("hemvital_jobs"), name="test", size=1) as pool:
+        for minutes in range(1, 3 * 24 * 60, 3):
+            at = home.now + timedelta(minutes=minutes)
+            asked.append(await ask_for_missing(pool, _Deaf(), now=at, age_s=30))
+
+    per_day = [sum(asked[day * 480 : day * 480 + 480]) for day in range(3)]
+    assert asked[:3] == [1, 1, 1]
+    assert per_day[0] < 60
+    assert per_day[2] <= 5
+
+
+async def test_after_a_restore_an_idle_gateway_is_told_until_it_sends(own: Database) -> None:
+    home = await registered(own)
+    home.execute("INSERT INTO gateway (id, care_unit_id) VALUES ('silent', %s)", UNIT)
+    await home.give(home.cuff("128", "82"), home.cuff("129", "82"))
+    broker = Broker(services=own.services)
+    downlink = jobs_downlink(broker)
+    with Gateway(own) as gw:
+        downlink.start()
+        wait_until(lambda: downlink.trouble is None)
+        async with connections.pool(own.dsn("hemvital_jobs"), name="test", size=1) as pool:
+            before = await tell_gateways(pool, downlink, now=datetime.now(UTC))
+            async with await AsyncConnection.connect(own.dsn()) as owner:
+                new = await incarnation.renew(owner)
+            start = datetime.now(UTC)
+            told = [
+                await tell_gateways(pool, downlink, now=start + timedelta(seconds=s))
+                for s in (1, 30, 60)
+            ]
+            wait_until(lambda: len(gw.receipts) >= 2)
+            await home.give(home.cuff("130", "82"))
+            after = await tell_gateways(pool, downlink, now=start + timedelta(seconds=120))
+            late = await tell_gateways(pool, downlink, now=start + timedelta(days=31))
+        downlink.stop()
+
+    assert before == 0
+    assert told == [2, 0, 2]
+    assert {receipt.incarnation for receipt in gw.receipts} == {new}
+    assert {(receipt.epoch, receipt.ranges) for receipt in gw.receipts} == {
+        (home.epoch, ((1, 2),))
+    }
+    assert (after, late) == (1, 0)
+    assert home.rows("untold_gateway") == []
+
+
+class _Deaf:
+    """A gateway that is asked and never answers."""
+
+    def ask(self, gateway_id: str, resend: Resend) -> bool:
+        return True
 
 
 def test_the_jobs_process_becomes_ready_and_stops(own: Database, tmp_path: Path) -> None:
