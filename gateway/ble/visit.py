@@ -191,8 +191,8 @@ class _Visit:
     async def talk(self, client: BleakClient) -> None:
         """Carry the session's commands out until it ends or the device hangs up."""
         there = {each.uuid for service in client.services for each in service.characteristics}
-        session = self._adapter.open(there)
         try:
+            session = self._adapter.open(there)
             is_open = await self._carry_out(client, session.start())
             while is_open:
                 is_open = await self._carry_out(client, await self._next(session))
@@ -200,6 +200,11 @@ class _Visit:
             # A device that gave its records and left in the middle of a call has said all.
             if client.is_connected or not self.records:
                 self.problem = f"{type(error).__name__}: {error}"
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # A third party's adapter that does not keep its promise: what it was told is in the
+            # journal, and the other devices' conversations go on.
+            self.problem = f"adapter failed: {type(error).__name__}"
+            logger.exception("adapter failed", extra={"device": self._sighting.address})
 
     async def learn(self, client: BleakClient, clock: Clock) -> None:
         """Read the device's clock, then who made it; every part is optional."""
