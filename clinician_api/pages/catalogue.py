@@ -17,17 +17,16 @@ DEFAULT: Final = "sv"
 _FOLDER: Final = Path(__file__).with_name("locale")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Catalogue:
-    """One language: its texts, and how it writes dates and numbers."""
+    """One language: its code as HTML has it, how it writes dates and numbers, and its texts.
 
+    Each is itself and nobody else, so that what is looked up in it can be kept (``@cache``).
+    """
+
+    code: str
     locale: Locale
     translations: Translations
-
-    @property
-    def code(self) -> str:
-        """The language's code as HTML has it."""
-        return str(self.locale)
 
     def gettext(self, message: str) -> str:
         """Return the text for an English message."""
@@ -66,9 +65,10 @@ def choose(
 
 
 def _compiled(path: Path) -> Catalogue:
+    code = path.parent.parent.name
     with path.open("rb") as file:
-        texts = read_po(file, locale=path.parent.parent.name)
+        texts = read_po(file, locale=code)
     compiled = BytesIO()
     write_mo(compiled, texts)
     compiled.seek(0)
-    return Catalogue(Locale.parse(path.parent.parent.name), Translations(compiled))
+    return Catalogue(code, Locale.parse(code), Translations(compiled))

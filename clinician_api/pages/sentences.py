@@ -58,11 +58,11 @@ def reason(
         "count": len(valued),
     }
     if len(valued) == 1:
-        return _measured(catalogue, rule) % facts
+        return _measured(catalogue)[rule] % facts
     if len(valued) == _SHOWN:
-        return _measured_twice(catalogue, rule) % facts
+        return _measured_twice(catalogue)[rule] % facts
     facts["values"] = value(catalogue, valued[-1])
-    return _measured_often(catalogue, rule) % facts
+    return _measured_often(catalogue)[rule] % facts
 
 
 def numbers(used: Evidence) -> tuple[Decimal, ...]:
@@ -74,12 +74,12 @@ def numbers(used: Evidence) -> tuple[Decimal, ...]:
 
 def number(catalogue: Catalogue, value: Decimal) -> str:
     """Return a number with the digits that it has and the language's decimal sign."""
-    return f"{value:f}".replace(".", _decimal_sign(catalogue.code))
+    return f"{value:f}".replace(".", _decimal_sign(catalogue))
 
 
 @cache  # looked up a thousand times for a page, and slow
-def _decimal_sign(language: str) -> str:
-    return get_decimal_symbol(language)
+def _decimal_sign(catalogue: Catalogue) -> str:
+    return get_decimal_symbol(catalogue.code)
 
 
 def value(catalogue: Catalogue, used: Evidence) -> str:
@@ -146,25 +146,28 @@ def _limits_phrase(
     return _("beyond the patient's limits")
 
 
-def _measured(catalogue: Catalogue, rule: str) -> str:
+@cache
+def _measured(catalogue: Catalogue) -> Mapping[str, str]:
     _ = catalogue.gettext
     return {
         "limit.blood_pressure": _("Blood pressure %(values)s mmHg, %(limit)s."),
         "limit.pulse": _("Pulse %(values)s per minute, %(limit)s."),
         "limit.spo2": _("Oxygen saturation %(values)s %%, %(limit)s."),
-    }[rule]
+    }
 
 
-def _measured_twice(catalogue: Catalogue, rule: str) -> str:
+@cache
+def _measured_twice(catalogue: Catalogue) -> Mapping[str, str]:
     _ = catalogue.gettext
     return {
         "limit.blood_pressure": _("Blood pressure %(values)s mmHg %(apart)s, %(limit)s."),
         "limit.pulse": _("Pulse %(values)s per minute %(apart)s, %(limit)s."),
         "limit.spo2": _("Oxygen saturation %(values)s %% %(apart)s, %(limit)s."),
-    }[rule]
+    }
 
 
-def _measured_often(catalogue: Catalogue, rule: str) -> str:
+@cache
+def _measured_often(catalogue: Catalogue) -> Mapping[str, str]:
     _ = catalogue.gettext
     return {
         "limit.blood_pressure": _(
@@ -179,7 +182,7 @@ def _measured_often(catalogue: Catalogue, rule: str) -> str:
             "Oxygen saturation %(values)s %%, the last of %(count)d readings within %(span)s,"
             " %(limit)s."
         ),
-    }[rule]
+    }
 
 
 def _values(catalogue: Catalogue, valued: Sequence[Evidence]) -> str:

@@ -52,7 +52,7 @@ def draw(
     """
     shown = [point for point in points if start <= point.at <= end]
     scale = _Scale(shown, limits, start, end)
-    placed = [(scale.x(point.at), scale.y(point.value)) for point in shown]
+    placed = [f"{scale.x(point.at):.1f} {scale.y(point.value):.1f}" for point in shown]
     return Markup(  # noqa: S704 - numbers, constants, and the label, which is escaped
         f'<svg class="ch" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
         f"{_band(limits, scale)}{_lines(shown, placed)}{_marks(shown, placed, limits)}</svg>"
@@ -67,16 +67,15 @@ class _Scale:
         seen = [point.value for point in points] + [each for each in bounds if each is not None]
         low, high = float(min(seen, default=0)), float(max(seen, default=1))
         margin = max((high - low) * 0.08, 1.0)
-        self.low, self.high = low - margin, high + margin
-        self._start, self._length = start, (end - start).total_seconds()
+        self._start, self._low = start, low - margin
+        self._per_second = (WIDTH - 2 * _LEFT) / (end - start).total_seconds()
+        self._per_unit = (HEIGHT - _TOP - _BOTTOM) / (high - low + 2 * margin)
 
     def x(self, at: datetime) -> float:
-        share = (at - self._start).total_seconds() / self._length
-        return _LEFT + share * (WIDTH - 2 * _LEFT)
+        return _LEFT + (at - self._start).total_seconds() * self._per_second
 
-    def y(self, value: Decimal | float) -> float:
-        share = (float(value) - self.low) / (self.high - self.low)
-        return HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM)
+    def y(self, value: Decimal) -> float:
+        return HEIGHT - _BOTTOM - (float(value) - self._low) * self._per_unit
 
 
 def _band(limits: Limits, scale: _Scale) -> str:
@@ -89,28 +88,29 @@ def _band(limits: Limits, scale: _Scale) -> str:
     return f'<rect class="band" x="0" y="{top:.1f}" width="{WIDTH}" height="{height:.1f}"/>'
 
 
-def _lines(points: Sequence[Point], placed: Sequence[tuple[float, float]]) -> str:
+def _lines(points: Sequence[Point], placed: Sequence[str]) -> str:
     """Return the line, broken where days are missing: nobody knows what was between."""
-    path = ""
-    for index, (x, y) in enumerate(placed):
-        is_start = index == 0 or points[index].at - points[index - 1].at > _GAP
-        path += f"{'M' if is_start else 'L'}{x:.1f} {y:.1f}"
+    path, before = "", None
+    for point, place in zip(points, placed, strict=True):
+        is_start = before is None or point.at - before > _GAP
+        path += f"{'M' if is_start else 'L'}{place}"
+        before = point.at
     return f'<path class="ln" d="{path}"/>' if path else ""
 
 
-def _marks(points: Sequence[Point], placed: Sequence[tuple[float, float]], limits: Limits) -> str:
+def _marks(points: Sequence[Point], placed: Sequence[str], limits: Limits) -> str:
     """Return a mark for each reading: beyond a limit one of its own shape, else a dot."""
     paths = {"dot": "", "warn": "", "oor": ""}
     lows = [each for each in (limits.red_low, limits.yellow_low) if each is not None]
     highs = [each for each in (limits.yellow_high, limits.red_high) if each is not None]
     low, high = max(lows, default=_LOWEST), min(highs, default=_HIGHEST)
-    for point, (x, y) in zip(points, placed, strict=True):
+    for point, place in zip(points, placed, strict=True):
         # Most readings lie within: those are not asked which limit they are beyond.
         is_within = low <= point.value <= high
         name, shape = _SHAPES[None if is_within else crossed(limits, point.value)]
-        paths[name] += f"M{x:.1f} {y:.1f}{shape}"
+        paths[name] += f"M{place}{shape}"
     marks = "".join(f'<path class="{name}" d="{path}"/>' for name, path in paths.items() if path)
     if points and crossed(limits, points[-1].value) is None:
-        x, y = placed[-1]
-        marks += f'<circle class="pt" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>'
+        x, y = placed[-1].split()
+        marks += f'<circle class="pt" cx="{x}" cy="{y}" r="2.6"/>'
     return marks

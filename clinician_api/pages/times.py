@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_skeleton, format_time
+from babel.dates import format_date, format_skeleton
 
 from clinician_api.pages.catalogue import Catalogue
 
@@ -51,7 +51,7 @@ class Reader:
         """Return when it was: ``today 09:30``, ``yesterday 23:10``, ``Fri 20 Nov 07:52``."""
         _ = self.catalogue.gettext
         local, today = at.astimezone(self.zone), self.now.astimezone(self.zone).date()
-        clock = format_time(local, "HH:mm", locale=self.catalogue.locale)
+        clock = f"{local:%H:%M}"
         if local.date() == today:
             return _("today %(time)s") % {"time": clock}
         if local.date() == today - _DAY:
@@ -69,6 +69,4 @@ class Reader:
 
     def clock(self) -> str:
         """Return the time of day with seconds."""
-        return format_time(
-            self.now.astimezone(self.zone), "HH:mm:ss", locale=self.catalogue.locale
-        )
+        return f"{self.now.astimezone(self.zone):%H:%M:%S}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Final
 
 from clinician_api.fhir import codings
@@ -75,21 +76,12 @@ def numbers(row: Measured) -> tuple[Decimal, ...]:
 
 def unit(catalogue: Catalogue, code: str) -> str:
     """Return the unit that values of that code are shown in."""
-    return {
-        codings.BLOOD_PRESSURE: catalogue.gettext("mmHg"),
-        codings.PULSE: catalogue.gettext("per minute"),
-        codings.SPO2: "%",
-    }.get(code, "")
+    return _units(catalogue).get(code, "")
 
 
 def name(catalogue: Catalogue, code: str) -> str:
     """Return what is measured."""
-    _ = catalogue.gettext
-    return {
-        codings.BLOOD_PRESSURE: _("Blood pressure"),
-        codings.PULSE: _("Pulse"),
-        codings.SPO2: _("Oxygen saturation"),
-    }.get(code, code)
+    return _names(catalogue).get(code, code)
 
 
 def range_of(catalogue: Catalogue, code: str, limits: Mapping[Measure, Limits]) -> str:
@@ -126,6 +118,27 @@ def flag(catalogue: Catalogue, name: str) -> str:
 
     One that is not known keeps its name: nothing is left out.
     """
+    return _flags(catalogue).get(name, name.replace("_", " "))
+
+
+@cache
+def _units(catalogue: Catalogue) -> Mapping[str, str]:
+    _ = catalogue.gettext
+    return {codings.BLOOD_PRESSURE: _("mmHg"), codings.PULSE: _("per minute"), codings.SPO2: "%"}
+
+
+@cache
+def _names(catalogue: Catalogue) -> Mapping[str, str]:
+    _ = catalogue.gettext
+    return {
+        codings.BLOOD_PRESSURE: _("Blood pressure"),
+        codings.PULSE: _("Pulse"),
+        codings.SPO2: _("Oxygen saturation"),
+    }
+
+
+@cache
+def _flags(catalogue: Catalogue) -> Mapping[str, str]:
     _ = catalogue.gettext
     return {
         "body_movement": _("movement"),
@@ -156,4 +169,4 @@ def flag(catalogue: Catalogue, name: str) -> str:
         "time_estimated": _("time estimated"),
         "time_unknown": _("time uncertain"),
         "suspected_double": _("possibly read twice"),
-    }.get(name, name.replace("_", " "))
+    }
