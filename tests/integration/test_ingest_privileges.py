@@ -1,0 +1,72 @@
+"""Least privilege: each service's role tries what it may not."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from tests.support.services import Database
+
+pytestmark = pytest.mark.timescale
+
+_INGEST = "hemvital_ingest"
+_API = "hemvital_api"
+_JOBS = "hemvital_jobs"
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        # What a device sent, and what happened, nobody rewrites.
+        (_INGEST, "UPDATE device_record SET raw = ''"),
+        (_INGEST, "UPDATE device_record SET patient_id = gen_random_uuid()"),
+        (_INGEST, "DELETE FROM device_record"),
+        (_INGEST, "UPDATE observation SET resource = ''"),
+        (_INGEST, "UPDATE observation_history SET resource = ''"),
+        (_INGEST, "DELETE FROM observation_history"),
+        (_INGEST, "UPDATE identity SET record_id = gen_random_uuid()"),
+        (_INGEST, "UPDATE quarantine SET payload = ''"),
+        (_INGEST, "UPDATE quarantine SET priority = NULL"),
+        (_INGEST, "DELETE FROM quarantine"),
+        (_INGEST, "UPDATE alert_event SET by = 'somebody'"),
+        (_INGEST, "DELETE FROM alert"),
+        (_INGEST, "DELETE FROM delivery"),
+        (_INGEST, "UPDATE delivery SET digest = ''"),
+        # Who is who, and who decided, ingest only reads.
+        (_INGEST, "UPDATE patient SET family = 'x'"),
+        (_INGEST, "UPDATE assignment SET patient_id = gen_random_uuid()"),
+        (_INGEST, "UPDATE limit_set SET red_high = 300"),
+        (_INGEST, "UPDATE device SET care_unit_id = gen_random_uuid()"),
+        (_INGEST, "INSERT INTO gateway VALUES ('x', gen_random_uuid())"),
+        (_INGEST, "UPDATE incarnation SET id = gen_random_uuid()"),
+        (_INGEST, "SELECT * FROM web_session"),
+        (_INGEST, "SELECT * FROM access_log"),
+        (_INGEST, "SELECT * FROM procrastinate_jobs"),
+        (_INGEST, "CREATE TABLE mine (id int)"),
+        (_INGEST, "SELECT drop_chunks('observation', now())"),
+        (_INGEST, "TRUNCATE observation"),
+        # The read side writes its sessions and its log, and cannot change the log.
+        (_API, "INSERT INTO alert_event (alert_id, event, by) VALUES (gen_random_uuid(), '', '')"),
+        (_API, "DELETE FROM observation"),
+        (_API, "UPDATE quarantine SET resolved_at = now()"),
+        (_API, "UPDATE access_log SET actor = 'x'"),
+        (_API, "DELETE FROM access_log"),
+        (_API, "UPDATE api_client SET is_revoked = false"),
+        (_API, "SELECT * FROM delivery"),
+        # The jobs see numbers and the schedule, and no value of anybody's.
+        (_JOBS, "SELECT * FROM observation"),
+        (_JOBS, "SELECT * FROM device_record"),
+        (_JOBS, "SELECT * FROM alert"),
+        (_JOBS, "UPDATE gateway_epoch SET received = '{}'"),
+        (_JOBS, "DELETE FROM gateway_epoch"),
+        (_JOBS, "INSERT INTO untold_gateway (gateway_id) VALUES ('x')"),
+        (_JOBS, "UPDATE quarantine SET resolved_at = now()"),
+        (_JOBS, "SELECT * FROM access_log"),
+    ],
+)
+def test_a_role_may_not(database: Database, role: str, statement: str) -> None:
+    with (
+        psycopg.connect(database.dsn(role)) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement.encode())
