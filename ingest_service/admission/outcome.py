@@ -24,12 +24,23 @@ class Refused:
     is_red: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Void:
+    """A record that could not travel: its gateway has it, and says why we do not."""
+
+    reason: str
+    gateway_id: str
+    number: int | None
+    trace_id: str | None
+
+
 @dataclass(slots=True, kw_only=True)
 class Outcome:
     """What became of the records of a batch, counted, and what its gateways are to be told."""
 
     counts: Counter[str] = field(default_factory=Counter[str])
     refused: list[Refused] = field(default_factory=list[Refused])
+    voids: list[Void] = field(default_factory=list[Void])
     receipts: list[tuple[str, Receipt]] = field(default_factory=list[tuple[str, Receipt]])
     trace_ids: list[str] = field(default_factory=list[str])
     alerts: int = 0

@@ -6,12 +6,12 @@ import logging
 from decimal import Decimal
 from uuid import UUID
 
-from device_adapters.contract.messages import ReadingRecord
+from device_adapters.contract.messages import ReadingRecord, VoidRecord
 from device_adapters.contract.readings import BloodPressure, Kind, Number, PulseOximetry
 from ingest_service.admission.batch import Batch
 from ingest_service.admission.fate import Fate
-from ingest_service.admission.incoming import Reason, Refusal, shown
-from ingest_service.admission.outcome import Refused
+from ingest_service.admission.incoming import Entry, Reason, Refusal, shown
+from ingest_service.admission.outcome import Refused, Void
 from ingest_service.admission.screening import in_mmhg
 from ingest_service.alerts import unowned
 from ingest_service.alerts.limits import Level, Limits, Measure
@@ -34,6 +34,8 @@ async def put_away(connection: Connection, batch: Batch) -> None:
         batch.outcome.counts[fate.result] += 1
         if fate.refusal is not None:
             refused.append((fate, fate.refusal))
+        elif isinstance(fate.entry.record, VoidRecord):
+            batch.outcome.voids.append(_void(fate.entry, fate.entry.record))
     if not refused:
         return
     plans = await _plans(connection, batch, [fate for fate, _ in refused])
@@ -55,6 +57,15 @@ async def put_away(connection: Connection, batch: Batch) -> None:
             rows.append(_row(fate, refusal, batch, is_red=is_red))
     if rows:
         await quarantine.add(connection, rows)
+
+
+def _void(entry: Entry, record: VoidRecord) -> Void:
+    return Void(
+        reason=shown(record.reason),
+        gateway_id=entry.gateway_id,
+        number=entry.number,
+        trace_id=entry.trace_id,
+    )
 
 
 async def _plans(connection: Connection, batch: Batch, fates: list[Fate]) -> _PlansOf:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from ingest_service.alerts.finding import Alert, Evidence, Finding, grown, is_late
+from ingest_service.alerts.finding import Alert, Evidence, Finding, grown, is_late, may_be_history
 from ingest_service.alerts.limits import Level
 
 RULE: Final = "failed_attempts"
@@ -48,7 +48,7 @@ def judge(
         for one in recent
         if one.code == attempt.code and one.observation_id != attempt.observation_id
     ]
-    if is_late(attempt.effective_at, now) and any(
+    if may_be_history(attempt.effective_at, attempt.flags, now) and any(
         not one.is_failed and one.effective_at > attempt.effective_at for one in others
     ):
         return None

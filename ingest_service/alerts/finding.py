@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,6 +16,9 @@ from ingest_service.alerts.limits import Level, Limits, Measure
 
 # A reading is late when it was measured longer ago than this; only a late one can be history.
 LATE_AFTER: Final = timedelta(minutes=30)
+
+#: The flag of a reading whose gateway did not know the time.
+TIME_UNKNOWN: Final = "time_unknown"
 
 # An alert may stay open for weeks. What raised it is kept; of the rest the oldest goes first.
 _MOST_READINGS: Final = 100
@@ -96,6 +99,14 @@ class Finding:
 def is_late(effective_at: datetime, now: datetime) -> bool:
     """Tell whether a reading comes so long after it was measured that it may be history."""
     return now - effective_at > LATE_AFTER
+
+
+def may_be_history(effective_at: datetime, flags: Collection[str], now: datetime) -> bool:
+    """Tell whether a later reading may settle this one: it is late, and its time is known.
+
+    A gateway without a clock may have dated a reading of this minute to last week.
+    """
+    return is_late(effective_at, now) and TIME_UNKNOWN not in flags
 
 
 def grown(

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from ingest_service.alerts.finding import Alert, Evidence, Finding, grown, is_late
+from ingest_service.alerts.finding import Alert, Evidence, Finding, grown, is_late, may_be_history
 from ingest_service.alerts.limits import Family, Level, Measure, PlanLimits
 
 VERSION: Final = 1
@@ -105,7 +105,7 @@ def judge(
 def _is_history(
     reading: Measured, limits: PlanLimits, recent: Sequence[Measured], now: datetime
 ) -> bool:
-    return is_late(reading.effective_at, now) and any(
+    return may_be_history(reading.effective_at, reading.flags, now) and any(
         other.effective_at > reading.effective_at and level_of(other.values, limits) is None
         for other in recent
         if other.family is reading.family

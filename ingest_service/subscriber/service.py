@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -146,6 +147,8 @@ class Worker:
                         "trace_id": one.trace_id,
                     },
                 )
+            for void in outcome.voids:
+                logger.warning("a record could not travel", extra=asdict(void))
             logger.info(
                 "batch committed",
                 extra={

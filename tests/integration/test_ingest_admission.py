@@ -124,10 +124,11 @@ async def test_receipts_are_cumulative_and_name_holes_by_leaving_them_out(home: 
     assert home.rows("gateway_epoch")[0]["hole_since"] is None
 
 
-async def test_a_void_number_is_receipted(home: Home) -> None:
+async def test_a_void_number_is_receipted_and_its_reason_told(home: Home) -> None:
     outcome = await home.give(VoidRecord(reason="too large to travel", trace_id="0" * 32))
 
     assert outcome.counts == {"void": 1}
+    assert [(void.reason, void.number) for void in outcome.voids] == [("too large to travel", 1)]
     assert outcome.receipts[0][1].ranges == ((1, 1),)
 
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from psycopg import AsyncConnection
 
+from device_adapters.contract.messages import TimeQuality
 from device_adapters.contract.readings import CuffStatus, SensorStatus
 from ingest_service.admission.door import admit
 from ingest_service.admission.incoming import take_apart
@@ -145,6 +146,17 @@ async def test_a5_a_late_reading_is_history_if_a_newer_one_is_within_limits(home
 
     assert home.rows("alert") == []
     assert len([row for row in home.rows("observation") if row["value"] == 82]) == 1
+
+
+async def test_a5_a_reading_of_unknown_time_is_never_history(home: Home) -> None:
+    await home.give(home.oximeter("94", ago=_minutes(10)))
+    undated = home.oximeter("78", ago=timedelta(days=2))  # by a gateway that had no clock
+
+    await home.give(msgspec.structs.replace(undated, time_quality=TimeQuality.UNKNOWN))
+
+    alert = _the_alert(home)
+    assert alert["priority"] == "red"
+    assert alert["readings"][0]["flags"] == ["time_unknown", "late"]
 
 
 async def test_a5_after_an_outage_one_alert_has_the_worst_and_the_newest(home: Home) -> None:
