@@ -21,6 +21,9 @@ DIASTOLIC: Final[Bounds] = (Decimal(20), Decimal(200))  # mm[Hg]
 MEAN: Final[Bounds] = (DIASTOLIC[0], SYSTOLIC[1])  # lies between the two
 PULSE: Final[Bounds] = (Decimal(20), Decimal(300))  # a minute
 SPO2: Final[Bounds] = (Decimal(50), Decimal(100))  # percent
+# Survived: 11.8 in a child and 13.7 in an adult found cold, 46.5 in heat stroke.
+TEMPERATURE: Final[Bounds] = (Decimal(10), Decimal(47))  # degrees Celsius
+WEIGHT: Final[Bounds] = (Decimal(1), Decimal(650))  # kilograms; the heaviest known weighed 635
 
 
 def is_possible(number: Number | None, bounds: Bounds) -> bool:

@@ -13,7 +13,15 @@ BLOOD_PRESSURE: Final = mapped.BLOOD_PRESSURE.code
 PULSE: Final = mapped.CUFF_PULSE.code
 SPO2: Final = mapped.SPO2.code
 
-_STORED: Final = (mapped.BLOOD_PRESSURE, mapped.CUFF_PULSE, mapped.OXIMETER_PULSE, mapped.SPO2)
+_STORED: Final = (
+    mapped.BLOOD_PRESSURE,
+    mapped.CUFF_PULSE,
+    mapped.OXIMETER_PULSE,
+    mapped.HEART_RATE,
+    mapped.SPO2,
+    mapped.BODY_TEMPERATURE,
+    mapped.BODY_WEIGHT,
+)
 
 
 class _Coding(msgspec.Struct, frozen=True):

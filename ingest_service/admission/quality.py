@@ -8,8 +8,12 @@ from typing import Final
 from device_adapters.contract.messages import ReadingRecord, TimeQuality
 from device_adapters.contract.readings import (
     BloodPressure,
+    BodyTemperature,
+    BodyWeight,
     CuffStatus,
+    HeartRate,
     OximeterStatus,
+    OximetrySeries,
     PulseOximetry,
     SensorStatus,
     UnsupportedFrame,
@@ -31,10 +35,13 @@ def flags_of(record: ReadingRecord, *, is_suspected_double: bool) -> tuple[str, 
     match record.reading:
         case BloodPressure(status=status):
             flags = _names(CuffStatus(status or 0))
-        case PulseOximetry(status=status, sensor_status=sensor):
+        case (
+            PulseOximetry(status=status, sensor_status=sensor)
+            | OximetrySeries(status=status, sensor_status=sensor)
+        ):
             telling = OximeterStatus(status or 0) & _TELLING
             flags = _names(telling) + _names(SensorStatus(sensor or 0))
-        case UnsupportedFrame():
+        case BodyTemperature() | BodyWeight() | HeartRate() | UnsupportedFrame():
             flags = []
     if record.time_quality in {TimeQuality.ESTIMATED, TimeQuality.UNKNOWN}:
         flags.append(f"time_{record.time_quality}")

@@ -11,6 +11,9 @@ from uuid import UUID
 from device_adapters.contract.messages import ReadingRecord
 from device_adapters.contract.readings import (
     BloodPressure,
+    BodyTemperature,
+    BodyWeight,
+    HeartRate,
     Kind,
     Number,
     PressureUnit,
@@ -19,6 +22,7 @@ from device_adapters.contract.readings import (
 from fhir_mappings import possible
 from fhir_mappings.observations import MMHG_PER_KPA
 from fhir_mappings.possible import is_possible
+from fhir_mappings.single_values import celsius, kilograms
 from ingest_service.admission.incoming import Reason, Refusal
 from ingest_service.store.assignments import Assignments, resolve
 
@@ -54,7 +58,7 @@ def implausible_time(at: datetime, *, now: datetime) -> Refusal | None:
 def user_slot(record: ReadingRecord) -> int | None:
     """Return the device's user slot, if it named one; 255 means that it knows none."""
     match record.reading:
-        case BloodPressure(user_index=index) if index != _NO_USER:
+        case BloodPressure(user_index=index) | BodyWeight(user_index=index) if index != _NO_USER:
             return index
         case _:
             return None
@@ -84,5 +88,11 @@ def _checks(record: ReadingRecord) -> Iterable[tuple[str, bool]]:
             yield "systolic not above diastolic pressure", systolic > diastolic
         case PulseOximetry() as spot:
             yield "SpO2", is_possible(spot.spo2, possible.SPO2)
+        case BodyTemperature(temperature=Decimal() as temperature, unit=unit):
+            yield "temperature", is_possible(celsius(temperature, unit), possible.TEMPERATURE)
+        case BodyWeight(weight=Decimal() as weight, unit=unit):
+            yield "weight", is_possible(kilograms(weight, unit), possible.WEIGHT)
+        case HeartRate(heart_rate_per_min=rate):
+            yield "heart rate", is_possible(rate, possible.PULSE)
         case _:
             return
