@@ -20,32 +20,42 @@ logger = logging.getLogger(__name__)
 _CALL_S: Final = 10.0
 _BLUEZ: Final = "org.bluez"
 _DEVICE: Final = "org.bluez.Device1"
-_OWNER_CHANGED: Final = (
-    "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='org.bluez'"
+_ADAPTER: Final = "org.bluez.Adapter1"
+_SIGNALS: Final = (
+    "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='org.bluez'",
+    f"type='signal',sender='org.bluez',member='PropertiesChanged',arg0='{_ADAPTER}'",
+    "type='signal',sender='org.bluez',member='InterfacesRemoved'",
 )
 
 
 class BlueZ:
-    """A connection to the system bus on which our agent is registered."""
+    """A connection to the system bus on which our agent is registered.
+
+    ``is_lost`` says that BlueZ has ended. ``is_troubled`` is set then, and when an adapter's power
+    changes or it is unplugged: BlueZ forgets that it was asked to listen; whoever asks again
+    clears it.
+    """
 
     def __init__(self, bus: MessageBus) -> None:
         self._bus = bus
-        self.is_lost = asyncio.Event()
+        self.is_lost = False
+        self.is_troubled = asyncio.Event()
         bus.add_message_handler(self._watch)
 
     async def register(self, window: PairingWindow) -> None:
         """Register the pairing agent, and make it the default one."""
         self._bus.export(PATH, Agent(window))
-        await self._call(
-            Message(
-                destination="org.freedesktop.DBus",
-                path="/org/freedesktop/DBus",
-                interface="org.freedesktop.DBus",
-                member="AddMatch",
-                signature="s",
-                body=[_OWNER_CHANGED],
+        for rule in _SIGNALS:
+            await self._call(
+                Message(
+                    destination="org.freedesktop.DBus",
+                    path="/org/freedesktop/DBus",
+                    interface="org.freedesktop.DBus",
+                    member="AddMatch",
+                    signature="s",
+                    body=[rule],
+                )
             )
-        )
         await self._call(_to_manager("RegisterAgent", "os", [PATH, CAPABILITY]))
         await self._call(_to_manager("RequestDefaultAgent", "o", [PATH]))
 
@@ -84,9 +94,18 @@ class BlueZ:
         return reply.body
 
     def _watch(self, message: Message) -> None:
-        if message.member == "NameOwnerChanged" and message.body[0] == _BLUEZ:
-            logger.warning("BlueZ was restarted or has ended")
-            self.is_lost.set()
+        body = message.body
+        match message.member:
+            case "NameOwnerChanged" if body[0] == _BLUEZ:
+                logger.warning("BlueZ was restarted or has ended")
+                self.is_lost = True
+            case "PropertiesChanged" if body[0] == _ADAPTER and "Powered" in body[1]:
+                logger.warning("Bluetooth adapter's power changed")
+            case "InterfacesRemoved" if _ADAPTER in body[1]:
+                logger.warning("Bluetooth adapter was removed")
+            case _:
+                return
+        self.is_troubled.set()
 
 
 @asynccontextmanager

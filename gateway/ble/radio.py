@@ -120,7 +120,7 @@ class Radio:
                 try:
                     async with attend(self._window) as bluez:
                         await bluez.hang_up(self._is_ours)
-                        while not bluez.is_lost.is_set():
+                        while not bluez.is_lost:
                             await self._listen(bluez)
                     # Nobody says any more that a device has hung up.
                     for visit in self._visits:
@@ -134,12 +134,13 @@ class Radio:
                 await asyncio.sleep(_RETRY_S)
 
     async def _listen(self, bluez: BlueZ) -> None:
-        """Listen until nothing was heard for a long time, or BlueZ is gone."""
+        """Listen until nothing was heard for a long time, the adapter is deaf or BlueZ gone."""
         scanner = BleakScanner(
             self._hear,
             scanning_mode="active",
             bluez={"adapter": self._adapter} if self._adapter else {},
         )
+        bluez.is_troubled.clear()
         async with asyncio.timeout(_CALL_S):
             await scanner.start()
         self._heard_s = self._monotonic_s()
@@ -148,7 +149,7 @@ class Radio:
             while (left_s := self._heard_s + _SILENCE_S - self._monotonic_s()) > 0:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(left_s):
-                        await bluez.is_lost.wait()
+                        await bluez.is_troubled.wait()
                         return
             logger.info("nothing heard for long: scanner started anew")
         finally:
