@@ -18,6 +18,7 @@ from deploy.local.home import Home, VirtualDevice
 from deploy.local.platform import Nurse, Plan, Platform
 from deploy.local.progress import Progress
 from deploy.local.state import CHECKOUT, State
+from deploy.local.tenancy import vacate
 
 _ROOT: Final = CHECKOUT / ".local" / "bench"
 _UNITS, _GATEWAYS, _DEVICES_EACH = 10, 20, 25
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run once; print the figures and write them as JSON."""
     arguments = _parser().parse_args(argv)
     state = State(root=_ROOT)
-    state.clear()
+    vacate(state)
     region = population(
         units=_UNITS, gateways=_GATEWAYS, devices_each=_DEVICES_EACH, probes=_PROBES
     )

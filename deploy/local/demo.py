@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -62,8 +63,11 @@ class _StopError(Exception):
     """Somebody wants it to end before all of it runs."""
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run until Ctrl-C; 0 then, 1 with a sentence if a part does not start or ends by itself."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.local.demo", description=__doc__)
+    parser.add_argument("--state", type=Path, default=_ROOT, help="kept for the next time")
+    state = State(root=parser.parse_args(argv).state.absolute())
     stop, progress = threading.Event(), Progress()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -77,9 +81,8 @@ def main() -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
-    state = State(root=_ROOT)
     try:
-        with Platform(state, plan(_ROOT)) as platform:
+        with Platform(state, plan(state.root)) as platform:
             platform.start(show)
             print(_guide(platform, state), flush=True)
             while not stop.wait(_LOOK_S):

@@ -16,6 +16,7 @@ from deploy.local.processes import ServerError
 from deploy.local.programs import ProgramError
 from deploy.local.progress import Progress
 from deploy.local.state import CHECKOUT, State
+from deploy.local.tenancy import InUseError, vacate
 
 _ROOT: Final = CHECKOUT / ".local" / "screenshots"
 _TARGET: Final = CHECKOUT / "docs" / "images"
@@ -31,8 +32,8 @@ _VIEWS: Final[Mapping[str, ViewportSize]] = {
 def main() -> int:
     """Run once; 0 if the pictures were taken, 1 with a sentence if not."""
     state = State(root=_ROOT)
-    state.clear()
     try:
+        vacate(state)
         with Platform(state, demo.plan(_ROOT)) as platform:
             platform.start(Progress())
             with sync_playwright() as playwright:
@@ -41,7 +42,7 @@ def main() -> int:
                 )
                 for name, viewport in _VIEWS.items():
                     _take(browser, platform.url, viewport, _TARGET / f"{name}.png")
-    except (DebianError, ProgramError, ServerError, OSError) as error:
+    except (DebianError, InUseError, ProgramError, ServerError, OSError) as error:
         print(f"make screenshots: {error}", file=sys.stderr)
         return 1
     return 0
