@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from device_adapters.contract.messages import ReadingRecord, VoidRecord
-from device_adapters.contract.readings import BloodPressure, Kind, Number, PulseOximetry
+from device_adapters.contract.readings import BloodPressure, HeartRate, Kind, Number, PulseOximetry
 from ingest_service.admission.batch import Batch
 from ingest_service.admission.fate import Fate
 from ingest_service.admission.incoming import Entry, Reason, Refusal, shown
@@ -113,6 +113,8 @@ def _values(record: ReadingRecord) -> dict[Measure, Decimal]:
         case PulseOximetry() as spot:
             given[Measure.SPO2] = spot.spo2
             given[Measure.PULSE] = spot.pulse_per_min
+        case HeartRate() as sensor:
+            given[Measure.PULSE] = sensor.heart_rate_per_min
         case _:
             pass
     return {name: number for name, number in given.items() if isinstance(number, Decimal)}

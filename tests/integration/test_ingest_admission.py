@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Final
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ from device_adapters.contract.messages import (
     encode,
     encode_message,
 )
-from device_adapters.contract.readings import PressureUnit, UnsupportedFrame
+from device_adapters.contract.readings import HeartRate, PressureUnit, UnsupportedFrame
 from ingest_service.admission.incoming import Incoming
 from tests.support.ingest import CUFF, UNIT, Home, id_of, registered
 from tests.support.services import Database
@@ -316,6 +317,7 @@ _WAITING: Final[list[tuple[Callable[[Home], ReadingRecord], bool]]] = [
     (lambda home: home.cuff("179", "90", device="F0:A1:00:00:00:99"), False),
     (lambda home: home.cuff("24.0", "12.0", device="x", unit=PressureUnit.KPA), True),
     (lambda home: home.cuff(None, device="F0:A1:00:00:00:99"), False),
+    (lambda home: home.record(HeartRate(heart_rate_per_min=Decimal(150)), device="x"), True),
     # Impossible, and no less alarming for it.
     (lambda home: home.oximeter("45"), True),
     (lambda home: home.cuff("350", "82"), True),
