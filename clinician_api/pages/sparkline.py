@@ -63,8 +63,9 @@ class _Scale:
     def __init__(
         self, points: Sequence[Point], limits: Limits, start: datetime, end: datetime
     ) -> None:
-        bounds = (limits.red_low, limits.yellow_low, limits.yellow_high, limits.red_high)
-        seen = [point.value for point in points] + [each for each in bounds if each is not None]
+        # The band and the readings: a red limit that is far off would press them flat.
+        band = (bound(limits, "low", Level.YELLOW), bound(limits, "high", Level.YELLOW))
+        seen = [point.value for point in points] + [each for each in band if each is not None]
         low, high = float(min(seen, default=0)), float(max(seen, default=1))
         margin = max((high - low) * 0.08, 1.0)
         self._start, self._low = start, low - margin

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
 from uuid import UUID
 
 from markupsafe import Markup
 
 from clinician_api.pages import facts, sentences, sparkline, values
+from clinician_api.pages.catalogue import Catalogue
 from clinician_api.pages.people import Person, person
 from clinician_api.pages.sparkline import Point
 from clinician_api.pages.times import Reader
@@ -19,6 +22,21 @@ from ingest_service.alerts.limits import Limits
 from ingest_service.alerts.unowned import RED_WITHIN
 from ingest_service.store.worklist import ListedPatient, OpenAlert
 
+_KEPT: Final = 1000  # rows whose words and charts are kept, of all units and languages
+_STEP_S: Final = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What an alert's own facts say, whenever they are read."""
+
+    sentence: str
+    value: str
+    unit: str
+    limit: str
+    doubts: tuple[str, ...]
+    last_at: datetime | None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
@@ -26,14 +44,9 @@ class Alert:
 
     priority: str
     is_new: bool
-    title: str
-    sentence: str
     waited: str
-    value: str
-    unit: str
-    limit: str
+    told: Told
     late: str
-    doubts: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,30 +185,35 @@ def _alert_row(
 
 def _alert(alert: OpenAlert, reader: Reader) -> Alert:
     catalogue = reader.catalogue
-    limits, used = facts.limits(alert.limits), facts.readings(alert.readings)
-    code = CODE_OF_RULE.get(alert.rule, "")
-    last = used[-1] if used else None
-    doubts = list(
-        dict.fromkeys(each for reading in used for each in values.flags(catalogue, reading.flags))
-    )
+    told = _told(catalogue, alert.rule, alert.limits, alert.readings)
     late = ""
-    if last is not None and alert.raised_at - last.effective_at >= values.LATE:
+    if told.last_at is not None and alert.raised_at - told.last_at >= values.LATE:
         late = catalogue.gettext("measured %(measured)s, came %(came)s") % {
-            "measured": reader.since(last.effective_at),
+            "measured": reader.since(told.last_at),
             "came": reader.since(alert.raised_at),
         }
-    limit = "" if last is None else sentences.limit(catalogue, alert.rule, limits, last)
     return Alert(
         priority=alert.priority,
         is_new=alert.state == "new",
-        title=values.name(catalogue, code) if code else "",
-        sentence=sentences.reason(catalogue, alert.rule, limits, used),
         waited=reader.length(reader.now - alert.raised_at),
-        value="" if last is None else sentences.value(catalogue, last),
-        unit=values.unit(catalogue, code),
-        limit=catalogue.gettext("limit %(limit)s") % {"limit": limit} if limit else "",
+        told=told,
         late=late,
-        doubts=doubts,
+    )
+
+
+@lru_cache(maxsize=_KEPT)  # an alert's facts never change, and pages are asked for all the time
+def _told(catalogue: Catalogue, rule: str, limits_text: str, readings_text: str) -> Told:
+    limits, used = facts.limits(limits_text), facts.readings(readings_text)
+    last = used[-1] if used else None
+    doubts = (each for reading in used for each in values.flags(catalogue, reading.flags))
+    limit = "" if last is None else sentences.limit(catalogue, rule, limits, last)
+    return Told(
+        sentence=sentences.reason(catalogue, rule, limits, used),
+        value="" if last is None else sentences.value(catalogue, last),
+        unit=values.unit(catalogue, CODE_OF_RULE.get(rule, "")),
+        limit=catalogue.gettext("limit %(limit)s") % {"limit": limit} if limit else "",
+        doubts=tuple(dict.fromkeys(doubts)),
+        last_at=None if last is None else last.effective_at,
     )
 
 
@@ -203,24 +221,35 @@ def _chart(worklist: Worklist, patient_id: UUID, reader: Reader) -> Markup:
     trend = worklist.trends.get(patient_id)
     if trend is None:
         return Markup("")
-    catalogue = reader.catalogue
-    points = [Point(at, value) for at, value in zip(trend.times, trend.values, strict=True)]
+    return _drawn(
+        reader.catalogue,
+        trend.code,
+        tuple(map(Point, trend.times, trend.values)),
+        worklist.limits.get(patient_id, {}).get(values.MEASURES[trend.code][0], Limits()),
+        _right_edge(reader.now),
+    )
+
+
+def _right_edge(now: datetime) -> datetime:
+    """Return the next quarter of an hour: less than a pixel, and charts stay as they are."""
+    return datetime.fromtimestamp((now.timestamp() // _STEP_S + 1) * _STEP_S, UTC)
+
+
+@lru_cache(maxsize=_KEPT)  # most rows are as they were when the page is asked for again
+def _drawn(
+    catalogue: Catalogue, code: str, points: tuple[Point, ...], limits: Limits, end: datetime
+) -> Markup:
+    measured = [point.value for point in points]
     label = catalogue.gettext(
         "%(name)s, 14 days: %(count)d readings, lowest %(low)s, highest %(high)s, last %(last)s"
     ) % {
-        "name": values.name(catalogue, trend.code),
-        "count": len(points),
-        "low": sentences.number(catalogue, min(trend.values)),
-        "high": sentences.number(catalogue, max(trend.values)),
-        "last": sentences.number(catalogue, trend.values[-1]),
+        "name": values.name(catalogue, code),
+        "count": len(measured),
+        "low": sentences.number(catalogue, min(measured)),
+        "high": sentences.number(catalogue, max(measured)),
+        "last": sentences.number(catalogue, measured[-1]),
     }
-    return sparkline.draw(
-        points,
-        worklist.limits.get(patient_id, {}).get(values.MEASURES[trend.code][0], Limits()),
-        start=reader.now - TREND,
-        end=reader.now,
-        label=label,
-    )
+    return sparkline.draw(points, limits, start=end - TREND, end=end, label=label)
 
 
 def _patient_row(worklist: Worklist, patient: ListedPatient, reader: Reader) -> PatientRow:

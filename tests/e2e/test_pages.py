@@ -171,6 +171,7 @@ def test_no_row_moves_under_the_pointer(
         clinic.alert(unit, other, datetime.now(UTC) - timedelta(hours=1), is_told=True)
 
         expect(page.locator("#fresh")).to_contain_text("1 nytt larm", timeout=2000)
+        expect(page.locator("#announce")).to_have_text("Nytt rött larm")
         assert page.locator("tr[data-priority=red]").count() == 1
         page.locator("#fresh").click()
         expect(page.locator("tr[data-priority=red]")).to_have_count(2)
@@ -228,6 +229,23 @@ def test_ten_tabs_share_one_stream(browser: Browser, api: Api, clinic: Clinic, u
 
         for tab in tabs:
             expect(tab.locator("tr[data-priority=red]")).to_be_visible(timeout=5000)
+
+
+def test_without_scripts_she_reads_the_same_and_leaves(
+    browser: Browser, api: Api, clinic: Clinic, unit: Unit
+) -> None:
+    red_alert(clinic, unit, is_told=False)
+    context = browser.new_context(locale="sv-SE", java_script_enabled=False)
+    page = context.new_page()
+
+    page.goto(api.url)
+    page.get_by_role("button", name="anna").click()
+
+    expect(page.locator("tr[data-priority=red]")).to_contain_text("över patientens gräns 180/110.")
+    expect(page.locator("#badge")).to_contain_text("Kl. ")
+    page.get_by_role("button", name="Logga ut").click()
+    expect(page.get_by_text("Du är utloggad").first).to_be_visible()
+    context.close()
 
 
 def test_english_and_sign_out(browser: Browser, api: Api, clinic: Clinic, unit: Unit) -> None:

@@ -217,6 +217,26 @@ async def test_a1_a_red_reading_without_an_owner_stands_above_the_alerts(
     assert "utan ägare" not in resolved
 
 
+def test_markup_in_what_is_stored_is_shown_as_text(
+    api: Api, clinic: Clinic, unit: Unit, database: Database
+) -> None:
+    markup = "<script>alert(1)</script>\"'><img src=x>"
+    patient = clinic.patient(unit, given=markup, family=markup)
+    now = datetime.now(UTC)
+    flagged = reading(now, SPO2, value="82", unit=markup, flags=[markup])
+    clinic.alert(unit, patient, now, rule="limit.spo2", readings=[flagged])
+    clinic.alert(unit, patient, now, rule=markup)
+    with psycopg.connect(database.dsn()) as connection:
+        connection.execute("UPDATE care_unit SET name = %s", [markup])
+
+    with nurse(api) as client:
+        page = client.get("/worklist").text
+
+    assert "<img" not in page
+    assert "<script>" not in page
+    assert page.count("&lt;script&gt;") >= 4
+
+
 def test_alert_facts_of_an_unknown_shape_still_show_the_alert(
     api: Api, clinic: Clinic, unit: Unit
 ) -> None:

@@ -18,6 +18,7 @@
   let lastFetch = Date.now();
   let lastActive = 0;
   let waiting = null; // a newer list, held back while somebody points at the old one
+  let told = new Set(alertKeys(rows));
   let isFetching = false;
   let isWanted = false;
   let isOut = false;
@@ -36,7 +37,7 @@
   }
 
   function alertKeys(root) {
-    return Array.from(root.querySelectorAll('tr[data-key]'), (row) =>
+    return Array.from(root.querySelectorAll('[data-key]'), (row) =>
       `${row.dataset.key} ${row.dataset.priority}`);
   }
 
@@ -44,19 +45,24 @@
     return rows.matches(':hover') || rows.contains(document.activeElement);
   }
 
+  // Told once, when the news comes: also to who keeps the old list under the pointer.
+  function tell(keys) {
+    const added = keys.filter((key) => !told.has(key));
+    told = new Set(keys);
+    if (added.some((key) => key.endsWith(' red'))) announce.textContent = announce.dataset.red;
+    else if (added.length > 0) announce.textContent = announce.dataset.alerts;
+  }
+
   function show(next) {
-    const before = new Set(alertKeys(rows));
-    const added = alertKeys(next).filter((key) => !before.has(key));
     rows.replaceChildren(...next.childNodes);
     waiting = null;
     fresh.hidden = true;
-    if (added.some((key) => key.endsWith(' red'))) announce.textContent = announce.dataset.red;
-    else if (added.length > 0) announce.textContent = announce.dataset.alerts;
   }
 
   function offer(next) {
     const before = alertKeys(rows);
     const after = alertKeys(next);
+    tell(after);
     if (!isHeld() || before.join() === after.join() && !rows.contains(document.activeElement)) {
       show(next);
       return;
