@@ -15,6 +15,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import psycopg
 from prometheus_client import CollectorRegistry, Gauge
@@ -33,7 +34,7 @@ from ingest_service.settings import (
     WorkerSettings,
     load,
 )
-from ingest_service.store import connections, incarnation, migration, quarantine, records
+from ingest_service.store import alerts, connections, incarnation, migration, quarantine, records
 from ingest_service.store.connections import Connection
 from ingest_service.subscriber.broker import Broker, BrokerAddress
 from ingest_service.subscriber.inbox import Inbox
@@ -87,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     export = add("export", _export, "Print stored readings, one JSON object a line.")
     export.add_argument("what", choices=["readings"])
     listing = add("quarantine", _quarantine_list, "Look at what waits in the quarantine.")
-    within = listing.add_subparsers(required=True, metavar="list|show")
+    within = listing.add_subparsers(required=True, metavar="list|show|reject")
     one = within.add_parser("list", help="What waits, oldest first.")
     one.add_argument("--all", action="store_true", help="also what waits no longer")
     one.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -95,6 +96,10 @@ def _parser() -> argparse.ArgumentParser:
     show = within.add_parser("show", help="The bytes of one entry, as they came.")
     show.add_argument("id", type=int)
     show.set_defaults(run=_quarantine_show)
+    reject = within.add_parser("reject", help="Decide that an entry is in nobody's record.")
+    reject.add_argument("id", type=int)
+    reject.add_argument("--by", required=True, help="who decided, as it will be kept")
+    reject.set_defaults(run=_quarantine_reject)
     return parser
 
 
@@ -248,6 +253,21 @@ def _quarantine_show(arguments: argparse.Namespace) -> int:
         return _FAILED
     sys.stdout.buffer.write(found[0])
     sys.stdout.buffer.flush()
+    return _OK
+
+
+def _quarantine_reject(arguments: argparse.Namespace) -> int:
+    found: list[UUID | None] = []
+
+    async def reject(connection: Connection) -> None:
+        if entry := await quarantine.reject(connection, arguments.id, by=arguments.by):
+            found.append(entry[1])
+            await alerts.notify_pages(connection, {unit for unit in found if unit})
+
+    _with_database(load(ReaderSettings, os.environ).database, reject)
+    if not found:
+        print(f"No entry {arguments.id} waits in the quarantine.", file=sys.stderr)
+        return _FAILED
     return _OK
 
 

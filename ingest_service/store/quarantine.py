@@ -45,6 +45,13 @@ UPDATE quarantine
  WHERE id = ANY(%(ids)s) AND resolved_at IS NULL
 """
 
+_REJECT: Final = """
+UPDATE quarantine
+   SET resolved_at = clock_timestamp(), resolution = 'rejected', resolved_by = %(by)s
+ WHERE id = %(id)s AND resolved_at IS NULL
+RETURNING id, care_unit_id
+"""
+
 _LIST: Final = """
 SELECT id, gateway_id, care_unit_id, epoch, number, reason, detail, payload_size, record_id,
        device_id, trace_id, received_at, priority, raised_at, resolved_at, resolution
@@ -136,6 +143,19 @@ async def resolve(
 ) -> None:
     """Note that these wait no longer, how it ended and through whom."""
     await connection.execute(_RESOLVE, {"ids": list(ids), "resolution": resolution, "by": by})
+
+
+async def reject(
+    connection: Connection, entry_id: int, *, by: str
+) -> tuple[int, UUID | None] | None:
+    """Note that a person decided that this belongs in nobody's record; its bytes stay.
+
+    Returns:
+        The entry's id and unit, or ``None`` if no such entry waits.
+    """
+    cursor = await connection.execute(_REJECT, {"id": entry_id, "by": by})
+    row = await cursor.fetchone()
+    return (row[0], row[1]) if row else None
 
 
 async def page(

@@ -175,6 +175,24 @@ async def test_export_and_quarantine_speak_json_lines(database: Database) -> Non
     assert (missing.returncode, missing.stdout) == (1, "")
 
 
+async def test_a_rejected_reading_waits_no_longer_and_keeps_its_bytes(database: Database) -> None:
+    home = await registered(database)
+    await home.give(home.cuff("350", "82"))
+    [before] = home.rows("quarantine")
+    reader = {"DATABASE": database.dsn("hemvital_ingest")}
+
+    nameless = _ingest("quarantine", "reject", str(before["id"]), **reader)
+    done = _ingest("quarantine", "reject", str(before["id"]), "--by", "a nurse", **reader)
+    again = _ingest("quarantine", "reject", str(before["id"]), "--by", "a nurse", **reader)
+    listed = _ingest("quarantine", "list", **reader)
+
+    assert (nameless.returncode, done.returncode, again.returncode) == (2, 0, 1), done.stderr
+    assert listed.stdout == ""
+    [after] = home.rows("quarantine")
+    assert (after["resolution"], after["resolved_by"]) == ("rejected", "a nurse")
+    assert after["payload"] == before["payload"]
+
+
 def test_restored_gives_the_database_another_life(database: Database) -> None:
     query = "SELECT id::text FROM incarnation"
     with psycopg.connect(database.dsn(), autocommit=True) as opened:
