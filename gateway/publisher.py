@@ -43,7 +43,7 @@ from gateway.settings import Settings
 logger = logging.getLogger(__name__)
 
 WINDOW: Final = 16
-DOWNLINK_WAITING: Final = 256
+DOWNLINK_WAITING: Final = 64  # each may be as long as the next line says: 16 MiB in all
 DOWNLINK_BYTES: Final = 256 * 1024
 
 _DOWN: Final = (Leaf.RECEIPTS, Leaf.RESEND, Leaf.CONFIG)

@@ -118,7 +118,9 @@ class Decoding:
         """Decode and correct until cancelled."""
         while True:
             self._journalled.clear()
-            self.decode_all()
+            while count := self._decoder.decode():
+                self._note(count)
+                await asyncio.sleep(0)  # an indication may be waiting
             await self._correct_all()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CLOCK_S):
@@ -128,8 +130,11 @@ class Decoding:
     def decode_all(self) -> None:
         """Decode everything that can be decoded now."""
         while count := self._decoder.decode():
-            self._metrics.decoded.inc(count)
-            self._forwarding.wake()
+            self._note(count)
+
+    def _note(self, count: int) -> None:
+        self._metrics.decoded.inc(count)
+        self._forwarding.wake()
 
     async def _pause(self) -> None:
         # Decoding flushes the disk. While a device gives record after record, the next one's
