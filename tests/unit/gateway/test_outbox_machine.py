@@ -110,6 +110,10 @@ class OutboxMachine(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.now_ns += seconds * S
 
+    @rule(seconds=st.sampled_from([0, 3, 30]))
+    def reconnect(self, seconds: int) -> None:
+        self.outbox.hasten(self.now_ns + seconds * S)
+
     @rule()
     def crash(self) -> None:
         self.database.close()
