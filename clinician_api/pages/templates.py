@@ -76,6 +76,7 @@ def addresses() -> Mapping[str, str]:
     return {path.name: _versioned(path) for path in sorted(STATIC.iterdir())}
 
 
+@cache  # hundreds stand on a page
 def icon(name: str) -> Markup:
     """Return one of the small pictures that stand beside words, never instead of them."""
     return Markup(
