@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DebianError, InUseError, ProgramError, ServerError, OSError) as error:
         print(f"make chaos: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("make chaos: stopped before the count", file=sys.stderr)
+        return 1
     figures = {"seed": arguments.seed, "kills": arguments.kills, "settled_s": round(settled_s, 1)}
     print(json.dumps(figures | asdict(comparison)))
     return 0 if comparison.is_sound else 1

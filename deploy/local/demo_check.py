@@ -57,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     ) as error:  # fmt: skip
         print(f"make demo-check: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("make demo-check: stopped before the end", file=sys.stderr)
+        return 1
     print("every part works")
     return 0
 
