@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 import psycopg
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    wait_random_exponential,
+)
 
 from ingest_service.admission.door import MovedError, admit
 from ingest_service.admission.incoming import Entry, Incoming, Reason, Refusal, take_apart
@@ -87,16 +91,22 @@ async def _persist(
     *,
     is_blind: bool = False,
 ) -> Outcome:
-    delay_s = _FIRST_DELAY_S
-    while True:
-        try:
-            async with pool.connection() as connection:
-                return await admit(connection, entries, now=clock(), is_blind=is_blind)
-        except _WORLD as error:
-            logger.warning(
-                "the database cannot take a batch now",
-                extra={"error": type(error).__name__, "records": len(entries), "delay_s": delay_s},
-            )
-            # Half of it by chance, so that workers do not come back all at once.
-            await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 no secret
-            delay_s = min(delay_s * 2, _LONGEST_DELAY_S)
+    async def once() -> Outcome:
+        async with pool.connection() as connection:
+            return await admit(connection, entries, now=clock(), is_blind=is_blind)
+
+    # Without an end: the broker keeps what waits, and /readyz tells whoever looks.
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(_WORLD),
+        wait=wait_random_exponential(multiplier=_FIRST_DELAY_S, max=_LONGEST_DELAY_S),
+        before_sleep=_tell,
+    )
+    return await retrying(once)
+
+
+def _tell(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    logger.warning(
+        "the database cannot take a batch now",
+        extra={"error": type(error).__name__, "attempts": state.attempt_number},
+    )
