@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -21,6 +22,8 @@ _STORED: Final = (
     mapped.SPO2,
     mapped.BODY_TEMPERATURE,
     mapped.BODY_WEIGHT,
+    mapped.SPO2_SERIES,
+    mapped.PULSE_SERIES,
 )
 
 
@@ -33,16 +36,12 @@ class _Concept(msgspec.Struct, frozen=True):
     coding: tuple[_Coding, ...]
 
 
-def _codings() -> dict[str, frozenset[_Coding]]:
-    """Return for each stored code the codings that every resource stored under it carries.
-
-    Read from what is written into the resources. A pulse's MDC code depends on the device that
-    counted it, so a pulse goes by LOINC or SNOMED CT.
-    """
-    found = dict[str, frozenset[_Coding]]()
+def _codings() -> Mapping[str, Sequence[frozenset[_Coding]]]:
+    """Return for each stored code the codings of each kind of resource stored under it."""
+    found = dict[str, list[frozenset[_Coding]]]()
     for measure in _STORED:
         codings = frozenset(msgspec.json.decode(measure.concept, type=_Concept).coding)
-        found[measure.code] = found.get(measure.code, codings) & codings
+        found.setdefault(measure.code, []).append(codings)
     return found
 
 
@@ -56,10 +55,21 @@ _CATEGORIES: Final = tuple(
 
 
 def codes(token: str) -> tuple[str, ...]:
-    """Return the stored codes that a token (``code``, ``system|code``, ``|code``) matches."""
-    return tuple(
-        code for code, codings in _OF_CODE.items() if any(_is(token, each) for each in codings)
-    )
+    """Return the stored codes that a token (``code``, ``system|code``, ``|code``) matches.
+
+    Raises:
+        BadRequestError: If only some of what is stored under a code carries the coding: a pulse's
+            MDC code depends on the device that counted it. An answer with the others left out
+            would look whole.
+    """
+    matched: list[str] = []
+    for code, kinds in _OF_CODE.items():
+        carried = [any(_is(token, each) for each in codings) for codings in kinds]
+        if all(carried):
+            matched.append(code)
+        elif any(carried):
+            raise BadRequestError(f"code: what carries this is found by {code}")
+    return tuple(matched)
 
 
 def is_category(token: str) -> bool:
