@@ -55,6 +55,9 @@ _JOBS = "hemvital_jobs"
         (_API, "SELECT * FROM delivery"),
         # The jobs see numbers and the schedule, and no value of anybody's.
         (_JOBS, "SELECT * FROM observation"),
+        (_JOBS, "SELECT * FROM patient"),
+        (_JOBS, "SELECT * FROM assignment"),
+        (_JOBS, "SELECT payload FROM quarantine"),
         (_JOBS, "SELECT * FROM device_record"),
         (_JOBS, "SELECT * FROM alert"),
         (_JOBS, "UPDATE gateway_epoch SET received = '{}'"),
