@@ -34,7 +34,7 @@ def test_what_reached_a_gateways_journal_arrives_once_whatever_is_killed(
 
 @pytest.mark.soak
 @pytest.mark.timeout(3 * 3600)
-@pytest.mark.parametrize("seed", range(1, 11))
+@pytest.mark.parametrize("seed", range(1, 5))
 def test_nothing_is_lost_over_hundreds_of_kills(
     seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -42,3 +42,5 @@ def test_nothing_is_lost_over_hundreds_of_kills(
 
     printed = capsys.readouterr()
     assert status == 0, printed.out + printed.err
+    with capsys.disabled():
+        print(printed.out.splitlines()[-1])  # noqa: T201 - the figures are what it is run for
