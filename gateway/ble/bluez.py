@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from dbus_fast import BusType, Message, MessageType
 from dbus_fast.aio import MessageBus
-from dbus_fast.errors import DBusError
+from dbus_fast.errors import DBusError, DBusFastError
 from dbus_fast.unpack import unpack_variants
 
 from gateway.ble.agent import CAPABILITY, PATH, Agent, PairingWindow
@@ -31,9 +31,9 @@ _SIGNALS: Final = (
 class BlueZ:
     """A connection to the system bus on which our agent is registered.
 
-    ``is_lost`` says that BlueZ has ended. ``is_troubled`` is set then, and when an adapter's power
-    changes or it is unplugged: BlueZ forgets that it was asked to listen; whoever asks again
-    clears it.
+    ``is_lost`` says that BlueZ or the bus has ended. ``is_troubled`` is set then, and when an
+    adapter's power changes or it is unplugged: BlueZ forgets that it was asked to listen;
+    whoever asks again clears it.
     """
 
     def __init__(self, bus: MessageBus) -> None:
@@ -58,6 +58,13 @@ class BlueZ:
             )
         await self._call(_to_manager("RegisterAgent", "os", [PATH, CAPABILITY]))
         await self._call(_to_manager("RequestDefaultAgent", "o", [PATH]))
+
+    async def watch_bus(self) -> None:
+        """Return when the bus is gone: nobody else would say that BlueZ went with it."""
+        with suppress(DBusFastError, OSError, EOFError):
+            await self._bus.wait_for_disconnect()  # no deadline: a bus may live for years
+        self.is_lost = True
+        self.is_troubled.set()
 
     async def hang_up(self, is_ours: Callable[[str, str | None, Collection[str]], bool]) -> None:
         """End connections that a gateway before us left open.

@@ -119,6 +119,7 @@ class Radio:
             while True:
                 try:
                     async with attend(self._window) as bluez:
+                        tasks.create_task(bluez.watch_bus(), name="bus")  # ends with the bus
                         await bluez.hang_up(self._is_ours)
                         while not bluez.is_lost:
                             await self._listen(bluez)

@@ -262,6 +262,29 @@ def test_the_radio_is_found_again_after_its_adapter_lost_power(
     assert pressures(ingest.readings)[1].systolic == Decimal(190)
 
 
+def test_the_radio_is_found_again_after_the_system_bus_was_lost(
+    broker: Broker, gateway_id: str, tmp_path: Path
+) -> None:
+    # Nobody is left to say that BlueZ is gone; it must not take the silence of 90 s to find out.
+    with (
+        world_of_parts() as (world, _, bluez),
+        FakeIngest(broker, gateway_id) as ingest,
+        gateway(world, broker, gateway_id, tmp_path) as process,
+    ):
+        cuff = world.cuff(CUFF)
+        process.wait_for_log("broker connected")
+        fill(cuff, 1)
+        ingest.wait_for(lambda: len(ingest.records) >= 1, "before")
+        world.bus.kill()
+        bluez.kill()
+        world.start_bus()
+        world.start_bluez()
+        cuff.measure(after_s=0, systolic=190, diastolic=118, mean=143, pulse=88)
+        ingest.wait_for(lambda: len(ingest.records) >= 2, "after")
+
+    assert pressures(ingest.readings)[1].systolic == Decimal(190)
+
+
 @contextmanager
 def world_of_parts() -> Generator[tuple[RadioWorld, Part, Part]]:
     """A world whose radio and org.bluez can be killed."""

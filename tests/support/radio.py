@@ -157,13 +157,15 @@ class RadioWorld:
         return {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.bus_address}
 
     def start_bus(self) -> Part:
-        """Start the private bus."""
+        """Start the private bus, in the place of one that was killed if there was one."""
+        (self.directory / "bus").unlink(missing_ok=True)
         config = self.directory / "bus.conf"
         config.write_text(_BUS.format(path=self.directory / "bus"), encoding="utf-8")
         daemon = shutil.which("dbus-daemon")
         assert daemon, "dbus-daemon is not installed"
         command = [daemon, f"--config-file={config}", "--nofork", "--nopidfile", "--print-address"]
-        return self._start(command, "bus", ready="unix:")
+        self.bus = self._start(command, "bus", ready="unix:")
+        return self.bus
 
     def start_radio(self, *arguments: str) -> Part:
         """Start the air."""
