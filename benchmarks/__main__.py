@@ -16,7 +16,7 @@ from benchmarks.ingest import IngestBench
 from benchmarks.population import Population, population, unit_hsa_id
 from deploy.local.home import Home, VirtualDevice
 from deploy.local.platform import Nurse, Plan, Platform
-from deploy.local.progress import Progress
+from deploy.local.progress import progress
 from deploy.local.state import CHECKOUT, State
 from deploy.local.tenancy import vacate
 
@@ -43,9 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     figures: dict[str, Any] = {"at": datetime.now(UTC).isoformat()}
     with Platform(state, _plan(region, arguments.lasting_s)) as platform:
-        platform.prepare(Progress())
+        platform.prepare(progress)
         figures["ingest"] = _ingest(platform, state, region, arguments.messages)
-        platform.start(Progress())
+        platform.start(progress)
         figures["visible"] = _visible(platform, region, arguments.lasting_s)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(figures, indent=2))

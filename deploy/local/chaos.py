@@ -18,7 +18,7 @@ from deploy.local.debian import DebianError
 from deploy.local.platform import Plan, Platform
 from deploy.local.processes import ServerError
 from deploy.local.programs import ProgramError
-from deploy.local.progress import Progress
+from deploy.local.progress import progress
 from deploy.local.services import BROKER
 from deploy.local.state import CHECKOUT, State
 from deploy.local.tenancy import InUseError, vacate
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         vacate(state)
         with Platform(state, _plan(arguments.every)) as platform:
-            platform.start(Progress())
+            platform.start(progress)
             _rage(platform, Random(arguments.seed), arguments.kills, arguments.only)  # noqa: S311
             comparison, settled_s = _settle(platform)
     except (DebianError, InUseError, ProgramError, ServerError, OSError) as error:

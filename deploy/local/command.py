@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from deploy.local.debian import DebianError
 from deploy.local.processes import ServerError
+from deploy.local.progress import progress
 from deploy.local.services import Services
 
 _FAILED = 1
@@ -39,20 +39,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _show(title: str, run: Callable[[], None]) -> None:
-    print(f"{title} … ", end="", flush=True)
-    began = time.monotonic()
-    run()
-    print(f"{time.monotonic() - began:.1f} s", flush=True)
-
-
 def _prepare(services: Services, arguments: argparse.Namespace) -> int:
-    services.prepare(_show, is_for_browser=arguments.browser)
+    services.prepare(progress, is_for_browser=arguments.browser)
     return 0
 
 
 def _up(services: Services, _arguments: argparse.Namespace) -> int:
-    services.start(_show)
+    services.start(progress)
     return 0
 
 

@@ -17,7 +17,7 @@ from deploy.local.debian import DebianError
 from deploy.local.platform import Plan, Platform
 from deploy.local.processes import ServerError
 from deploy.local.programs import ProgramError
-from deploy.local.progress import Progress
+from deploy.local.progress import progress
 from deploy.local.scripts import write_script
 from deploy.local.state import CHECKOUT, State
 from deploy.local.tenancy import InUseError
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.demo", description=__doc__)
     parser.add_argument("--state", type=Path, default=_ROOT, help="kept for the next time")
     state = State(root=parser.parse_args(argv).state.absolute())
-    stop, progress = threading.Event(), Progress()
+    stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
         stop.set()

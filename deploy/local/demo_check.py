@@ -20,7 +20,7 @@ from deploy.local.debian import DebianError
 from deploy.local.platform import INGEST_PROGRAM, Plan, Platform
 from deploy.local.processes import ServerError
 from deploy.local.programs import ProgramError
-from deploy.local.progress import Progress
+from deploy.local.progress import progress
 from deploy.local.scripts import write_script
 from deploy.local.state import CHECKOUT, State
 from deploy.local.tenancy import InUseError, vacate
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         vacate(state)
         with Platform(state, _plan(state.root)) as platform:
-            platform.start(Progress())
+            platform.start(progress)
             _follow(platform)
     except (
         CheckError, DebianError, InUseError, ProgramError, ServerError, VisitError,

@@ -14,7 +14,7 @@ from deploy.local.debian import DebianError
 from deploy.local.platform import Platform
 from deploy.local.processes import ServerError
 from deploy.local.programs import ProgramError
-from deploy.local.progress import Progress
+from deploy.local.progress import progress
 from deploy.local.state import CHECKOUT, State
 from deploy.local.tenancy import InUseError, vacate
 
@@ -35,7 +35,7 @@ def main() -> int:
     try:
         vacate(state)
         with Platform(state, demo.plan(_ROOT)) as platform:
-            platform.start(Progress())
+            platform.start(progress)
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(
                     executable_path=_CHROMIUM, args=_ARGUMENTS, headless=True
