@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import Final
@@ -12,11 +11,10 @@ from device_adapters.contract.readings import (
     DeviceTime,
     Number,
     PressureUnit,
-    Reading,
 )
-from device_adapters.errors import FieldError
+from device_adapters.gatt.listening import ListeningAdapter
 from device_adapters.gatt.reader import Reader
-from device_adapters.session import Command, DeviceAdapter, Disconnect, Session, Subscribe
+from device_adapters.session import DeviceAdapter
 
 SERVICE: Final = "00001810-0000-1000-8000-00805f9b34fb"
 MEASUREMENT: Final = "00002a35-0000-1000-8000-00805f9b34fb"
@@ -138,44 +136,14 @@ def decode_feature(value: bytes) -> Feature:
     return feature
 
 
-class _Conversation:
-    """Subscribe and listen: the cuff sends all it has, oldest or newest first, and hangs up."""
-
-    idle_s: float = _IDLE_S
-
-    def start(self) -> Sequence[Command]:
-        return (Subscribe(MEASUREMENT),)
-
-    def receive(self, characteristic: str, value: bytes) -> Sequence[Command]:
-        del characteristic, value  # journalled by the gateway; nothing in it changes the course
-        return ()
-
-    def expire(self) -> Sequence[Command]:
-        return (Disconnect(),)
-
-
-class _BloodPressureService:
-    """Cuffs that keep to the Blood Pressure Service."""
-
-    record_characteristics: frozenset[str] = frozenset({MEASUREMENT})
-
-    def matches(self, name: str | None, services: Collection[str]) -> bool:
-        del name  # names are for vendors' own protocols
-        return SERVICE in services
-
-    def open(self, characteristics: Collection[str]) -> Session:
-        del characteristics  # the one it needs is mandatory in the service
-        return _Conversation()
-
-    def decode(self, characteristic: str, value: bytes) -> Reading | None:
-        if characteristic == MEASUREMENT:
-            return decode_measurement(value)
-        if characteristic == INTERMEDIATE_CUFF_PRESSURE:
-            return None
-        raise FieldError(f"characteristic {characteristic}: not of this service")
-
-
-ADAPTER: Final[DeviceAdapter] = _BloodPressureService()
+#: Cuffs that keep to the Blood Pressure Service.
+ADAPTER: Final[DeviceAdapter] = ListeningAdapter(
+    service=SERVICE,
+    measurement=MEASUREMENT,
+    decode_measurement=decode_measurement,
+    passed_over=frozenset({INTERMEDIATE_CUFF_PRESSURE}),
+    idle_s=_IDLE_S,
+)
 
 
 def _unit(flags: int) -> PressureUnit:

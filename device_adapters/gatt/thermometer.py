@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Final
 
 from device_adapters.contract.readings import (
     BodyTemperature,
     Number,
-    Reading,
     TemperatureUnit,
     is_bounded,
 )
 from device_adapters.errors import FieldError
+from device_adapters.gatt.listening import ListeningAdapter
 from device_adapters.gatt.reader import Reader
-from device_adapters.session import Command, DeviceAdapter, Disconnect, Session, Subscribe
+from device_adapters.session import DeviceAdapter
 
 SERVICE: Final = "00001809-0000-1000-8000-00805f9b34fb"
 MEASUREMENT: Final = "00002a1c-0000-1000-8000-00805f9b34fb"
@@ -62,44 +61,14 @@ def decode_temperature(value: bytes) -> BodyTemperature:
     return reading
 
 
-class _Conversation:
-    """Subscribe and listen: the thermometer sends what it has stored, then what it measures."""
-
-    idle_s: float = _IDLE_S
-
-    def start(self) -> Sequence[Command]:
-        return (Subscribe(MEASUREMENT),)
-
-    def receive(self, characteristic: str, value: bytes) -> Sequence[Command]:
-        del characteristic, value  # journalled by the gateway; nothing in it changes the course
-        return ()
-
-    def expire(self) -> Sequence[Command]:
-        return (Disconnect(),)
-
-
-class _HealthThermometerService:
-    """Thermometers that keep to the Health Thermometer Service."""
-
-    record_characteristics: frozenset[str] = frozenset({MEASUREMENT})
-
-    def matches(self, name: str | None, services: Collection[str]) -> bool:
-        del name  # names are for vendors' own protocols
-        return SERVICE in services
-
-    def open(self, characteristics: Collection[str]) -> Session:
-        del characteristics  # the one it needs is mandatory in the service
-        return _Conversation()
-
-    def decode(self, characteristic: str, value: bytes) -> Reading | None:
-        if characteristic == MEASUREMENT:
-            return decode_temperature(value)
-        if characteristic == INTERMEDIATE_TEMPERATURE:
-            return None
-        raise FieldError(f"characteristic {characteristic}: not of this service")
-
-
-ADAPTER: Final[DeviceAdapter] = _HealthThermometerService()
+#: Thermometers that keep to the Health Thermometer Service.
+ADAPTER: Final[DeviceAdapter] = ListeningAdapter(
+    service=SERVICE,
+    measurement=MEASUREMENT,
+    decode_measurement=decode_temperature,
+    passed_over=frozenset({INTERMEDIATE_TEMPERATURE}),
+    idle_s=_IDLE_S,
+)
 
 
 def _carried(temperature: Number) -> Number:
