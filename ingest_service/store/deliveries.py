@@ -112,10 +112,6 @@ RETURNING e.gateway_id, e.epoch,
                  LIMIT 64)
 """
 
-_COUNT_HOLES: Final = """
-SELECT count(*) FROM gateway_epoch WHERE hole_since IS NOT NULL
-"""
-
 _MOST_RANGES: Final = 32
 _RANGES: Final = msgspec.json.Decoder(tuple[tuple[int, int], ...])
 
@@ -224,10 +220,3 @@ async def ask_for_holes(
         Hole(gateway_id, epoch, tuple((first, last) for first, last in ranges))
         for gateway_id, epoch, ranges in await cursor.fetchall()
     ]
-
-
-async def count_holes(connection: Connection) -> int:
-    """Return in how many epochs a number is missing."""
-    cursor = await connection.execute(_COUNT_HOLES)
-    row = await cursor.fetchone()
-    return row[0] if row else 0
