@@ -36,8 +36,10 @@ $(READY): requirements/dev.txt pyproject.toml
 	  }; \
 	  $(SYSTEM_PYTHON) -m venv .venv; \
 	fi
+	@# The lock is whole, so nothing is resolved: pip's resolver may look at newer releases than those
+	@# that are locked, and then refuses its own find for having no hash.
 	@printf 'Python packages … '; began=$$SECONDS; \
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt; \
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements/dev.txt; \
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	echo "$$((SECONDS - began)) s"
 	@$(LOCAL) prepare
