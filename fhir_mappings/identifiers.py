@@ -27,6 +27,8 @@ RECORD: Final = "urn:hemvital:sid:record"
 MESSAGE: Final = "urn:hemvital:sid:message-sha256"
 #: What somebody did in this system, where it changed what is stored.
 CHANGE: Final = "urn:hemvital:sid:change"
+#: Who works for the operator or the care provider and has no HSA-id.
+WORKER: Final = "urn:hemvital:sid:worker"
 #: A measure of a device: the device's identity and the decimal MDC code.
 METRIC: Final = "urn:hemvital:sid:device-metric"
 #: The implementation guide's own way to tell whether two Observations are the same.
@@ -107,9 +109,13 @@ def is_hsa_id(text: str) -> bool:
     return _HSA_ID.fullmatch(text) is not None
 
 
-def observation_id(record_id: UUID, code: str) -> UUID:
-    """Return the id of the Observation with this LOINC code from one device record."""
-    return uuid5(record_id, code)
+def observation_id(record_id: UUID, code: str, attribution: int = 0) -> UUID:
+    """Return the id of the Observation with this LOINC code from one device record.
+
+    A record that was given to another patient makes other Observations: ``attribution`` counts
+    how often that happened.
+    """
+    return uuid5(record_id, f"{code}|{attribution}" if attribution else code)
 
 
 @lru_cache(maxsize=4096)

@@ -49,6 +49,8 @@ def map_reading(
     gateway_id: str,
     issued: datetime,
     version: int = 1,
+    attribution: int = 0,
+    may_be_another: bool = False,
     is_entered_in_error: bool = False,
 ) -> tuple[MappedObservation, ...]:
     """Return the Observations of one device record; none for an unsupported frame.
@@ -59,6 +61,9 @@ def map_reading(
         gateway_id: The gateway that delivered it.
         issued: When this version is made available, in UTC.
         version: 1, or more for a correction of what was stored before.
+        attribution: How often the record was given to another patient before.
+        may_be_another: It is far from what the patient usually measures; said in a note, since it
+            is a guess about the person and not about the measurement.
         is_entered_in_error: This version takes back what was stored before: it was another
             person's, or nobody's. It keeps its value, and its status says not to use it.
     """
@@ -69,6 +74,8 @@ def map_reading(
         gateway_id=gateway_id,
         issued=issued,
         version=version,
+        attribution=attribution,
+        may_be_another=may_be_another,
         is_entered_in_error=is_entered_in_error,
     )
     match reading:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -26,6 +26,7 @@ from fhir_mappings.identifiers import (
     CHANGE,
     HSA_ID,
     MESSAGE,
+    WORKER,
     gateway_resource_id,
     provenance_id,
 )
@@ -36,7 +37,10 @@ _CREATE: Final = CodeableConcept((Coding(DATA_OPERATION, "CREATE", "create"),))
 _ACTIVITIES: Final = {
     "correction": CodeableConcept((Coding(DATA_OPERATION, "UPDATE", "revise"),)),
     "invalidation": CodeableConcept((Coding(DATA_OPERATION, "NULLIFY", "nullify"),)),
+    "attribution": _CREATE,
 }
+
+Activity = Literal["correction", "invalidation", "attribution"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,13 @@ class Staff:
     """A member of staff, by HSA-id: a name is not needed to answer for a change."""
 
     hsa_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Somebody of the operator or care provider without an HSA-id, as they are known there."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +122,21 @@ def of_message(
 
 def of_change(
     targets: Sequence[Versioned],
-    kind: Literal["correction", "invalidation"],
+    kind: Activity,
     *,
+    revised: Collection[UUID] | None = None,
     change_id: UUID,
-    who: Staff | Gateway,
+    who: Staff | Worker | Gateway,
     why: str,
     recorded: datetime,
 ) -> str:
-    """Return the Provenance of a correction or an invalidation of stored Observations.
+    """Return the Provenance of what somebody decided about one patient's Observations.
 
     Args:
-        targets: The versions that the change made, all of them 2 or more; each revises the one
-            before it.
-        kind: Whether they hold something better, or are taken back.
+        targets: The versions that the change made, of one patient.
+        kind: Whether they hold something better, are taken back, or are this patient's by a
+            person's decision. The last names no earlier version: that was somebody else's.
+        revised: Those Observations that had a version before; all where it is not given.
         change_id: What was done, fixed where it was decided: the same change told twice is one.
         who: Who decided it.
         why: In words, without personal data.
@@ -132,10 +145,14 @@ def of_change(
     Source:
         FHIR R4, Provenance (entity role ``revision``); v3-DataOperation.
     """
-    before = [Versioned(each.observation_id, each.version - 1) for each in targets]
+    before = [
+        Versioned(each.observation_id, each.version - 1)
+        for each in targets
+        if kind != "attribution" and (revised is None or each.observation_id in revised)
+    ]
     return text(
         Provenance(
-            id=provenance_id("change", change_id),
+            id=provenance_id("change", change_id, kind),
             meta=_first_version(recorded),
             target=tuple(_reference(each) for each in targets),
             recorded=recorded.isoformat(),
@@ -150,10 +167,14 @@ def of_change(
     )
 
 
-def _decider(who: Staff | Gateway) -> Agent:
-    if isinstance(who, Gateway):
-        return Agent(_ASSEMBLER, _gateway(who.gateway_id))
-    return Agent(_AUTHOR, Logical(Identifier(system=HSA_ID, value=who.hsa_id)))
+def _decider(who: Staff | Worker | Gateway) -> Agent:
+    match who:
+        case Gateway(gateway_id):
+            return Agent(_ASSEMBLER, _gateway(gateway_id))
+        case Staff(hsa_id):
+            return Agent(_AUTHOR, Logical(Identifier(system=HSA_ID, value=hsa_id)))
+        case Worker(name):
+            return Agent(_AUTHOR, Logical(Identifier(system=WORKER, value=name)))
 
 
 def _gateway(gateway_id: str) -> Reference:

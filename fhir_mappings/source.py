@@ -48,6 +48,9 @@ _TIME_NOTES: Final[dict[TimeQuality, tuple[Annotation, ...]]] = {
     TimeQuality.ESTIMATED: (Annotation("Time estimated: the device's clock is not known."),),
     TimeQuality.UNKNOWN: (Annotation("Time uncertain: the gateway's clock was not set."),),
 }
+_ANOTHER_NOTE: Final = (
+    Annotation("May be another person's: far from what this patient usually measures."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,8 @@ class Source:
 
     __slots__ = (
         "_address",
+        "_attribution",
+        "_context_notes",
         "_device",
         "_effective",
         "_gateway",
@@ -105,7 +110,6 @@ class Source:
         "_record",
         "_seconds",
         "_subject",
-        "_time_notes",
         "_version",
     )
 
@@ -117,10 +121,13 @@ class Source:
         gateway_id: str,
         issued: datetime,
         version: int,
+        attribution: int,
+        may_be_another: bool,
         is_entered_in_error: bool,
     ) -> None:
         self._record = record
         self._version = version
+        self._attribution = attribution
         self._is_entered_in_error = is_entered_in_error
         self._patient_id = str(subject.patient_id)
         self._subject = Reference(f"Patient/{self._patient_id}")
@@ -132,7 +139,9 @@ class Source:
         self._effective = record.effective_at.isoformat()
         self._issued = issued.isoformat()
         self._is_phd = is_fully_described(record.device)
-        self._time_notes = _TIME_NOTES[record.time_quality]
+        self._context_notes = _TIME_NOTES[record.time_quality]
+        if may_be_another:
+            self._context_notes += _ANOTHER_NOTE
 
     def pulse(
         self, measure: Measure, found: Quality, number: Number, absent: msgspec.Raw | None
@@ -177,7 +186,7 @@ class Source:
         absent = absent_of(number) or absent
         value = number if isinstance(number, Decimal) and not absent else None
         status = self._status(found)
-        identity = observation_id(self._record.record_id, measure.code)
+        identity = observation_id(self._record.record_id, measure.code, self._attribution)
         identifier, phd = (self._identifier,), self._phd_identifier(measure)
         if phd:
             identifier = (*identifier, Identifier(system=PHD, value=phd))
@@ -202,7 +211,7 @@ class Source:
             value_sampled_data=None if absent else sampled,
             data_absent_reason=absent,
             interpretation=found.interpretation,
-            note=found.notes + self._time_notes,
+            note=found.notes + self._context_notes,
             body_site=body_site,
             device=self._device,
             component=tuple(components),

@@ -55,6 +55,12 @@ class Batch:
             batch.fates.append(fate_of(entry))
         return batch
 
+    @property
+    def gateway_ids(self) -> set[str]:
+        """Return whose records these are, repeats too."""
+        known = {fate.entry.gateway_id for fate in self.fates}
+        return known | {entry.gateway_id for entry in self.repeats}
+
     def readings(self) -> list[ReadingFate]:
         """Return the readings that nothing speaks against so far."""
         return [f for f in self.fates if isinstance(f, ReadingFate) and f.refusal is None]

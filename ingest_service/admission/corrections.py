@@ -3,53 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
-from device_adapters.contract.messages import (
-    ReadingRecord,
-    TimeCorrection,
-    decode_record,
-    encode,
-)
-from ingest_service.admission import quality, writing
+from device_adapters.contract.messages import ReadingRecord, TimeCorrection, decode_record
+from ingest_service.admission import revising, writing
 from ingest_service.admission.batch import Batch
-from ingest_service.admission.fate import ReadingFate, Result
-from ingest_service.admission.incoming import Entry, Reason, Refusal
-from ingest_service.admission.judging import Stored
+from ingest_service.admission.fate import BY_CORRECTION, ReadingFate, Result
+from ingest_service.admission.incoming import Entry, Reason, Refusal, shown
+from ingest_service.admission.revising import Decision, Revision
 from ingest_service.admission.screening import implausible_time, user_slot
-from ingest_service.store import (
-    assignments,
-    deliveries,
-    identities,
-    observations,
-    quarantine,
-    records,
-)
+from ingest_service.store import assignments, deliveries, quarantine, records
 from ingest_service.store.assignments import Assignments
 from ingest_service.store.connections import Connection
 from ingest_service.store.deliveries import Key
-from ingest_service.store.identities import IdentityRow
-from ingest_service.store.observations import Change, ObservationRow
-from ingest_service.store.patients import Patient
-from ingest_service.store.records import KnownRecord, RecordTime
+from ingest_service.store.records import KnownRecord
 
-_MAY_BE_SET_FREE: Final = (Reason.TIME_IMPLAUSIBLE, Reason.UNASSIGNED)
+_MAY_BE_SET_FREE: Final = (
+    Reason.TIME_IMPLAUSIBLE,
+    Reason.UNASSIGNED,
+    Reason.FIRST_SESSION,
+)
 _BY: Final = "gateway"
 _NOT_STORED: Final = Refusal(
     Reason.CORRECTION_WITHOUT_RECORD, "the reading that it corrects is not stored"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Due:
-    """A correction, the stored record that it is for, and that record's patient."""
-
-    correction: TimeCorrection
-    known: KnownRecord
-    patient: Patient
 
 
 async def meet(connection: Connection, batch: Batch) -> None:
@@ -105,27 +84,32 @@ async def apply(connection: Connection, batch: Batch) -> None:
     The same time again changes nothing.
     """
     latest = {correction.record_id: correction for _, correction in batch.corrections()}
-    due = [
-        _Due(correction, known, batch.patients[known.patient_id])
+    revisions = [
+        Revision(
+            known=known,
+            record=writing.corrected(writing.reading_of(known), correction),
+            patient=batch.patients[known.patient_id],
+            decision=_decision(known, correction),
+            trace_id=correction.trace_id,
+            is_invalid=known.is_invalid,
+        )
         for record_id, correction in latest.items()
         if (known := batch.known.get(record_id))
         and (known.effective_at, known.time_quality)
         != (correction.effective_at, correction.time_quality)
     ]
-    if due:
-        batch.stored += await _replace(connection, due, now=batch.now)
+    batch.stored += await revising.revise(connection, revisions, now=batch.now)
 
 
-def reading_of(known: KnownRecord) -> ReadingRecord:
-    """Return a stored record as it travelled.
-
-    Raises:
-        ContractError: If this program cannot read what an older one stored.
-    """
-    record = decode_record(known.record)
-    if not isinstance(record, ReadingRecord):
-        raise TypeError(f"record {known.record_id}: not a reading")
-    return record
+def _decision(known: KnownRecord, correction: TimeCorrection) -> Decision:
+    """Return the gateway's correction as a decision: the same one told twice has one id."""
+    what = f"{correction.effective_at.isoformat()}|{correction.time_quality}"
+    return Decision(
+        change_id=uuid5(known.record_id, what),
+        by=_BY,
+        why=shown(correction.reason),
+        gateway_id=known.gateway_id,
+    )
 
 
 async def _apply_overtaken(connection: Connection, readings: Sequence[ReadingFate]) -> None:
@@ -135,8 +119,8 @@ async def _apply_overtaken(connection: Connection, readings: Sequence[ReadingFat
     for row in await quarantine.of_records(connection, list(by_id), reasons):
         correction = decode_record(row.payload)
         if isinstance(correction, TimeCorrection):
-            by_id[row.record_id].correct(correction)
-            by_id[row.record_id].waiting.append(row.id)
+            by_id[correction.record_id].correct(correction)
+            by_id[correction.record_id].endings[row.id] = BY_CORRECTION
 
 
 async def _released(connection: Connection, unknown: Collection[UUID]) -> list[ReadingFate]:
@@ -148,8 +132,8 @@ async def _released(connection: Connection, unknown: Collection[UUID]) -> list[R
             ),
             record=record,
             encoded=row.payload,
-            waiting=[row.id],
-            is_released=True,
+            origin=row,
+            endings={row.id: BY_CORRECTION},
         )
         for row in await quarantine.of_records(connection, unknown, _MAY_BE_SET_FREE)
         if isinstance(record := decode_record(row.payload), ReadingRecord)
@@ -162,61 +146,12 @@ def _unfit(
     """Return why a stored reading cannot have this time, if it cannot."""
     if refusal := implausible_time(correction.effective_at, now=now):
         return refusal
-    reading = reading_of(known)
-    owner = assignments.resolve(
+    if known.is_decided:
+        return None  # a person said whose it is, whenever it was
+    reading = writing.reading_of(known)
+    found = assignments.resolve(
         assigned, reading.device.id, user_slot(reading), correction.effective_at
     )
-    if owner != known.patient_id:
+    if found is None or found.patient_id != known.patient_id:
         return Refusal(Reason.UNASSIGNED, "the better time is not the same patient's")
     return None
-
-
-async def _replace(connection: Connection, due: Sequence[_Due], *, now: datetime) -> list[Stored]:
-    """Put new versions in the place of what these corrections are about."""
-    times = [one.known.effective_at for one in due]
-    retired = await observations.retire(
-        connection,
-        [
-            Change(record_id=one.known.record_id, changed_by=_BY, reason=one.correction.reason)
-            for one in due
-        ],
-        since=min(times),
-        until=max(times),
-    )
-    stored: list[Stored] = []
-    record_times: list[RecordTime] = []
-    identity_rows: list[IdentityRow] = []
-    observation_rows: list[ObservationRow] = []
-    for one in due:
-        record = writing.corrected(reading_of(one.known), one.correction)
-        version = 1 + retired.get(record.record_id, 0)
-        mapped = writing.observations_of(
-            record, one.patient, gateway_id=one.known.gateway_id, now=now, version=version
-        )
-        record_times.append(
-            RecordTime(
-                record_id=record.record_id,
-                effective_at=record.effective_at,
-                time_quality=record.time_quality,
-                record=encode(record),
-            )
-        )
-        identity_rows += writing.identity_rows(record, mapped)
-        observation_rows += writing.observation_rows(
-            record, mapped, one.patient, now=now, version=version
-        )
-        flags = quality.flags_of(record, is_suspected_double=one.known.is_suspected_double)
-        stored += [
-            Stored(
-                patient=one.patient,
-                observation=observation,
-                flags=flags,
-                trace_id=one.correction.trace_id,
-            )
-            for observation in mapped
-        ]
-    await records.set_times(connection, record_times)
-    await identities.set_times(connection, identity_rows)
-    if observation_rows:
-        await observations.add(connection, observation_rows)
-    return stored

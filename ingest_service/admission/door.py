@@ -12,12 +12,22 @@ from typing import Final
 from uuid import UUID
 
 from device_adapters.contract.messages import VoidRecord
-from ingest_service.admission import corrections, describing, judging, numbers, storing, waiting
+from ingest_service.admission import (
+    corrections,
+    describing,
+    judging,
+    likeness,
+    numbers,
+    reissue,
+    storing,
+    waiting,
+    writing,
+)
 from ingest_service.admission.batch import Batch
 from ingest_service.admission.fate import ReadingFate, Result
 from ingest_service.admission.incoming import Entry, Reason, Refusal
 from ingest_service.admission.outcome import Outcome
-from ingest_service.admission.screening import screen
+from ingest_service.admission.screening import screen, user_slot
 from ingest_service.store import alerts, assignments, gateways, patients, records
 from ingest_service.store.connections import Connection
 
@@ -61,6 +71,7 @@ async def _deal_with(connection: Connection, batch: Batch, *, is_blind: bool) ->
         _screen(batch)
         await numbers.claim(connection, batch)
         await corrections.hold_back(connection, batch)
+        await likeness.mark(connection, batch)
         await storing.store(connection, batch)
         await corrections.apply(connection, batch)
         batch.outcome.alerts = await judging.judge(
@@ -68,6 +79,7 @@ async def _deal_with(connection: Connection, batch: Batch, *, is_blind: bool) ->
         )
         await waiting.put_away(connection, batch)
         await describing.describe(connection, batch)
+        await _note_first(connection, batch)
         await numbers.receipt(connection, batch)
         await _notify(connection, batch)
     return batch.outcome
@@ -75,7 +87,7 @@ async def _deal_with(connection: Connection, batch: Batch, *, is_blind: bool) ->
 
 async def _enter(connection: Connection, batch: Batch) -> None:
     """Wait for the gateways' turn; refuse what comes from none that is known."""
-    ids = {entry.gateway_id for entry in batch.entries}
+    ids = batch.gateway_ids
     alone = {fate.entry.gateway_id for fate, _ in batch.corrections()}
     await gateways.enter(connection, ids, alone)
     batch.units = await gateways.units(connection, ids)
@@ -92,11 +104,14 @@ async def _lock(connection: Connection, batch: Batch) -> None:
     """
     readings = batch.readings()
     devices = {fate.record.device.id for fate in batch.fates if isinstance(fate, ReadingFate)}
-    devices |= {corrections.reading_of(row).device.id for row in batch.known.values()}
+    devices |= {writing.reading_of(row).device.id for row in batch.known.values()}
     if not devices:
         return
     before = await assignments.of_devices(connection, devices)
-    verdicts = [screen(fate.record, before.assignments, now=batch.now) for fate in readings]
+    verdicts = [
+        screen(fate.record, before.assignments, now=batch.now, draining=before.draining)
+        for fate in readings
+    ]
     wanted = {verdict for verdict in verdicts if isinstance(verdict, UUID)}
     wanted |= {row.patient_id for row in batch.known.values()}
     batch.patients = await patients.lock(connection, wanted)
@@ -104,14 +119,22 @@ async def _lock(connection: Connection, batch: Batch) -> None:
     corrected = {correction.record_id for _, correction in batch.corrections()}
     if corrected and await records.known(connection, corrected) != batch.known:
         raise MovedError("a reading was stored meanwhile")
-    if batch.devices.assignments != before.assignments:
+    if (batch.devices.assignments, batch.devices.draining) != (
+        before.assignments,
+        before.draining,
+    ):
         raise MovedError("assignments changed meanwhile")
 
 
 def _screen(batch: Batch) -> None:
     """Decide what becomes of each record, unless its number is known."""
     for fate in batch.readings():
-        verdict = screen(fate.record, batch.devices.assignments, now=batch.now)
+        verdict = screen(
+            fate.record,
+            batch.devices.assignments,
+            now=batch.now,
+            draining=batch.devices.draining,
+        )
         if isinstance(verdict, Refusal):
             fate.refuse(verdict)
         else:
@@ -120,6 +143,18 @@ def _screen(batch: Batch) -> None:
         if isinstance(fate.entry.record, VoidRecord) and fate.refusal is None:
             fate.result = Result.VOID
     corrections.screen(batch)
+
+
+async def _note_first(connection: Connection, batch: Batch) -> None:
+    """Write down when devices that changed hands were first heard of in their new homes."""
+    known = batch.devices.assignments
+    heard = (
+        (fate.record, user_slot(fate.record))
+        for fate in batch.fates
+        if isinstance(fate, ReadingFate)
+    )
+    if first := reissue.first_heard(heard, known):
+        await assignments.note_first(connection, first)
 
 
 async def _notify(connection: Connection, batch: Batch) -> None:

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     UNKNOWN_GATEWAY = "unknown_gateway"
     UNKNOWN_DEVICE = "unknown_device"
     UNASSIGNED = "unassigned"
+    FIRST_SESSION = "first_session"
     TIME_IMPLAUSIBLE = "time_implausible"
     IMPOSSIBLE_VALUE = "impossible_value"
     NUMBER_REUSED = "number_reused"
@@ -88,6 +89,7 @@ class Entry:
     size: int = 0
     is_first: bool = True
     trace_id: str | None = None
+    schema: str | None = None
 
     @property
     def key(self) -> Key | None:
@@ -155,6 +157,7 @@ def _refuse(message: Incoming, delivery: Delivery | None, refusal: Refusal) -> l
             refusal=refusal,
             size=len(message.payload),
             trace_id=trace_id,
+            schema=shown(delivery.schema) if delivery else None,
         )
         for index, number in enumerate(numbers)
     ]

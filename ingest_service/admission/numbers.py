@@ -22,7 +22,7 @@ async def claim(connection: Connection, batch: Batch) -> None:
         digests |= await deliveries.digests(connection, before)
     fates: list[Fate] = []
     for fate in batch.fates:
-        if fate.entry.key in before and not fate.is_released:
+        if fate.entry.key in before and fate.origin is None:
             batch.repeats.append(fate.entry)
         else:
             fates.append(fate)
@@ -45,7 +45,7 @@ async def receipt(connection: Connection, batch: Batch) -> None:
 
 def _row(fate: Fate) -> DeliveryRow | None:
     entry = fate.entry
-    if entry.epoch is None or entry.number is None or fate.is_released:
+    if entry.epoch is None or entry.number is None or fate.origin:
         return None
     return DeliveryRow(
         gateway_id=entry.gateway_id,

@@ -25,12 +25,14 @@ _TELLING: Final = (
 )
 
 
-def flags_of(record: ReadingRecord, *, is_suspected_double: bool) -> tuple[str, ...]:
+def flags_of(
+    record: ReadingRecord, *, is_suspected_double: bool, may_be_another: bool = False
+) -> tuple[str, ...]:
     """Return the set bits of the reading's status fields by name, and a doubtful time.
 
     Names are those of the contract's flags in lower case: ``body_movement``,
-    ``irregular_pulse``, ``low_perfusion``; also ``time_estimated``, ``time_unknown`` and
-    ``suspected_double``.
+    ``irregular_pulse``, ``low_perfusion``; also ``time_estimated``, ``time_unknown``,
+    ``suspected_double`` and ``may_be_another``.
     """
     match record.reading:
         case BloodPressure(status=status):
@@ -47,6 +49,8 @@ def flags_of(record: ReadingRecord, *, is_suspected_double: bool) -> tuple[str, 
         flags.append(f"time_{record.time_quality}")
     if is_suspected_double:
         flags.append("suspected_double")
+    if may_be_another:
+        flags.append("may_be_another")
     return tuple(flags)
 
 

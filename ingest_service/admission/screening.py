@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -23,6 +23,7 @@ from fhir_mappings import possible
 from fhir_mappings.observations import MMHG_PER_KPA
 from fhir_mappings.possible import is_possible
 from fhir_mappings.single_values import celsius, kilograms
+from ingest_service.admission import reissue
 from ingest_service.admission.incoming import Reason, Refusal
 from ingest_service.store.assignments import Assignments, resolve
 
@@ -33,19 +34,45 @@ _AHEAD: Final = timedelta(minutes=5)
 _NO_USER: Final = 255
 
 
-def screen(record: ReadingRecord, assignments: Assignments, *, now: datetime) -> UUID | Refusal:
-    """Return whose the reading is, or why it has to wait."""
+def screen(
+    record: ReadingRecord,
+    assignments: Assignments,
+    *,
+    now: datetime,
+    draining: Collection[str] = (),
+) -> UUID | Refusal:
+    """Return whose the reading is, or why it has to wait.
+
+    Args:
+        record: What was read.
+        assignments: Of its device, at least.
+        now: The time it is.
+        draining: Devices of whose first session in a new home readings still wait.
+    """
     if refusal := implausible_time(record.effective_at, now=now):
         return refusal
     if record.device.id not in assignments:
         return Refusal(Reason.UNKNOWN_DEVICE, "no such device is registered")
     slot = user_slot(record)
-    patient_id = resolve(assignments, record.device.id, slot, record.effective_at)
-    if patient_id is None:
+    found = resolve(assignments, record.device.id, slot, record.effective_at)
+    if found is None:
         return Refusal(Reason.UNASSIGNED, f"user slot {slot}: assigned to nobody at that time")
-    if impossible := _impossible(record):
-        return Refusal(Reason.IMPOSSIBLE_VALUE, impossible)
-    return patient_id
+    of_device = assignments[record.device.id]
+    is_draining = record.device.id in draining
+    if len(of_device) > 1 and (
+        why := reissue.objection(record, found, of_device, is_draining=is_draining)
+    ):
+        return Refusal(Reason.FIRST_SESSION, why)
+    return impossible(record) or found.patient_id
+
+
+def impossible(record: ReadingRecord) -> Refusal | None:
+    """Return a refusal if no living body has these values; it names the field and no value."""
+    if record.reading.kind is not Kind.MEASUREMENT:
+        return None
+    # The first that does not hold.
+    found = next((name for name, is_possible in _checks(record) if not is_possible), None)
+    return Refusal(Reason.IMPOSSIBLE_VALUE, found) if found else None
 
 
 def implausible_time(at: datetime, *, now: datetime) -> Refusal | None:
@@ -69,13 +96,6 @@ def in_mmhg(pressure: Number, unit: PressureUnit) -> Number:
     if isinstance(pressure, Decimal) and unit is PressureUnit.KPA:
         return pressure * MMHG_PER_KPA
     return pressure
-
-
-def _impossible(record: ReadingRecord) -> str | None:
-    if record.reading.kind is not Kind.MEASUREMENT:
-        return None
-    # The first that does not hold; the text names the field and never its value.
-    return next((name for name, is_possible in _checks(record) if not is_possible), None)
 
 
 def _checks(record: ReadingRecord) -> Iterable[tuple[str, bool]]:

@@ -12,8 +12,10 @@ from ingest_service.admission.fate import Result
 from ingest_service.admission.judging import Stored
 from ingest_service.store import deliveries, identities, observations, quarantine, records
 from ingest_service.store.connections import Connection
+from ingest_service.store.deliveries import Key
 from ingest_service.store.identities import IdentityRow
 from ingest_service.store.observations import ObservationRow
+from ingest_service.store.quarantine import Ending
 from ingest_service.store.records import RecordRow
 
 _DOUBLE_WITHIN: Final = timedelta(minutes=2)
@@ -36,12 +38,21 @@ async def store(connection: Connection, batch: Batch) -> None:
         seen.add(record.record_id)
         patient = batch.patients[patient_id]
         mapped = writing.observations_of(
-            record, patient, gateway_id=fate.entry.gateway_id, now=batch.now
+            record,
+            patient,
+            gateway_id=fate.entry.gateway_id,
+            now=batch.now,
+            may_be_another=fate.may_be_another,
         )
         identity_rows += writing.identity_rows(record, mapped)
-        observation_rows += writing.observation_rows(record, mapped, patient, now=batch.now)
-        is_double = record.record_id in added.suspected_doubles
-        flags = quality.flags_of(record, is_suspected_double=is_double)
+        observation_rows += writing.observation_rows(
+            record, mapped, patient, now=batch.now, may_be_another=fate.may_be_another
+        )
+        flags = quality.flags_of(
+            record,
+            is_suspected_double=record.record_id in added.suspected_doubles,
+            may_be_another=fate.may_be_another,
+        )
         batch.stored += [
             Stored(patient=patient, observation=one, flags=flags, trace_id=record.trace_id)
             for one in mapped
@@ -71,19 +82,23 @@ def _record_rows(batch: Batch) -> dict[UUID, RecordRow]:
             batch.patients[patient_id],
             fate.entry,
             is_suspected_double=is_double and not record.is_identity_own,
+            is_decided=fate.is_decided,
+            may_be_another=fate.may_be_another,
         )
     return rows
 
 
 async def _note_ends(connection: Connection, batch: Batch) -> None:
     """Mark numbers whose record was known, and quarantine entries that wait no longer."""
-    admitted = [fate for fate, _ in batch.admitted()]
-    repeated = [
-        fate.entry.key
-        for fate in admitted
-        if fate.result is Result.DUPLICATE and fate.entry.key and not fate.is_released
-    ]
-    if repeated:
-        await deliveries.set_outcome(connection, repeated, Result.DUPLICATE)
-    if freed := [entry_id for fate in admitted for entry_id in fate.waiting]:
-        await quarantine.resolve(connection, freed, resolution="time_correction", by="gateway")
+    outcomes: dict[Result, list[Key]] = {}
+    endings: dict[Ending, list[int]] = {}
+    for fate, _ in batch.admitted():
+        # A number was claimed as what screening made of it: stored, or long ago as quarantined.
+        if fate.entry.key and (fate.result is Result.DUPLICATE or fate.origin):
+            outcomes.setdefault(fate.result, []).append(fate.entry.key)
+        for entry_id, ending in fate.endings.items():
+            endings.setdefault(ending, []).append(entry_id)
+    for outcome, keys in outcomes.items():
+        await deliveries.set_outcome(connection, keys, outcome)
+    for ending, ids in endings.items():
+        await quarantine.resolve(connection, ids, ending)

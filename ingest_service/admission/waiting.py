@@ -26,16 +26,7 @@ _PlansOf = dict[UUID, dict[Measure, Limits]]
 
 async def put_away(connection: Connection, batch: Batch) -> None:
     """Count every record's end, and keep what was refused with its bytes."""
-    refused: list[tuple[Fate, Refusal]] = []
-    for fate in batch.fates:
-        if fate.is_released:
-            batch.outcome.counts["released"] += fate.refusal is None
-            continue
-        batch.outcome.counts[fate.result] += 1
-        if fate.refusal is not None:
-            refused.append((fate, fate.refusal))
-        elif isinstance(fate.entry.record, VoidRecord):
-            batch.outcome.voids.append(_void(fate.entry, fate.entry.record))
+    refused = _counted(batch)
     if not refused:
         return
     plans = await _plans(connection, batch, [fate for fate, _ in refused])
@@ -57,6 +48,25 @@ async def put_away(connection: Connection, batch: Batch) -> None:
             rows.append(_row(fate, refusal, batch, is_red=is_red))
     if rows:
         await quarantine.add(connection, rows)
+    for fate, _ in refused:
+        if fate.origin:  # from now on it waits for another reason, in an entry of its own
+            ending = fate.endings[fate.origin.id]
+            await quarantine.resolve(connection, [fate.origin.id], ending)
+
+
+def _counted(batch: Batch) -> list[tuple[Fate, Refusal]]:
+    """Count what became of each record; return those that the quarantine gets now."""
+    refused: list[tuple[Fate, Refusal]] = []
+    for fate in batch.fates:
+        if fate.origin is None:
+            batch.outcome.counts[fate.result] += 1
+        else:
+            batch.outcome.counts["released"] += fate.refusal is None
+        if fate.refusal is not None and not fate.waits_on:
+            refused.append((fate, fate.refusal))
+        elif isinstance(fate.entry.record, VoidRecord):
+            batch.outcome.voids.append(_void(fate.entry, fate.entry.record))
+    return refused
 
 
 def _void(entry: Entry, record: VoidRecord) -> Void:
@@ -142,6 +152,8 @@ def _row(fate: Fate, refusal: Refusal, batch: Batch, *, is_red: bool) -> Quarant
         # Of a rejected record, the device's name may be what the database does not take.
         device_id=shown(record.device.id) if isinstance(record, ReadingRecord) else None,
         trace_id=entry.trace_id,
+        schema_version=entry.schema,
+        received_at=fate.origin.received_at if fate.origin else None,
         priority=Level.RED if is_red else None,
         raised_at=batch.now if is_red else None,
     )

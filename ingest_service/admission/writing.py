@@ -7,22 +7,37 @@ from datetime import datetime
 
 from msgspec import structs
 
-from device_adapters.contract.messages import ReadingRecord, TimeCorrection
+from device_adapters.contract.messages import ReadingRecord, TimeCorrection, decode_record
 from fhir_mappings.observations import MappedObservation, Subject, map_reading
 from ingest_service.admission import screening
 from ingest_service.admission.incoming import Entry
 from ingest_service.store.identities import IdentityRow
 from ingest_service.store.observations import ObservationRow
 from ingest_service.store.patients import Patient
-from ingest_service.store.records import RecordRow
+from ingest_service.store.records import KnownRecord, RecordRow
 
 
 def observations_of(
-    record: ReadingRecord, patient: Patient, *, gateway_id: str, now: datetime, version: int = 1
+    record: ReadingRecord,
+    patient: Patient,
+    *,
+    gateway_id: str,
+    now: datetime,
+    version: int = 1,
+    attribution: int = 0,
+    may_be_another: bool = False,
+    is_entered_in_error: bool = False,
 ) -> tuple[MappedObservation, ...]:
     """Return the observations that follow from a record; none from an unreadable frame."""
     return map_reading(
-        record, Subject(patient.id), gateway_id=gateway_id, issued=now, version=version
+        record,
+        Subject(patient.id),
+        gateway_id=gateway_id,
+        issued=now,
+        version=version,
+        attribution=attribution,
+        may_be_another=may_be_another,
+        is_entered_in_error=is_entered_in_error,
     )
 
 
@@ -33,6 +48,8 @@ def record_row(
     entry: Entry,
     *,
     is_suspected_double: bool,
+    is_decided: bool = False,
+    may_be_another: bool = False,
 ) -> RecordRow:
     """Return the row that decides whether the record is new."""
     return RecordRow(
@@ -55,11 +72,13 @@ def record_row(
         received_at=record.reception.received_at,
         device_clock_offset_s=record.reception.device_clock_offset_s,
         trace_id=record.trace_id,
+        is_decided=is_decided,
+        may_be_another=may_be_another,
     )
 
 
 def identity_rows(
-    record: ReadingRecord, observations: Iterable[MappedObservation]
+    record: ReadingRecord, observations: Iterable[MappedObservation], attribution: int = 0
 ) -> list[IdentityRow]:
     """Return the observations' identities."""
     return [
@@ -68,6 +87,7 @@ def identity_rows(
             record_id=record.record_id,
             effective_at=observation.effective_at,
             phd_identifier=observation.phd_identifier,
+            attribution=attribution,
         )
         for observation in observations
     ]
@@ -80,6 +100,7 @@ def observation_rows(
     *,
     now: datetime,
     version: int = 1,
+    may_be_another: bool = False,
 ) -> list[ObservationRow]:
     """Return the observations with the columns that searches use."""
     return [
@@ -100,11 +121,24 @@ def observation_rows(
             diastolic=observation.diastolic,
             is_irregular=observation.is_irregular,
             is_doubtful=observation.is_doubtful,
+            may_be_another=may_be_another,
             last_updated=now,
             resource=observation.resource,
         )
         for observation in observations
     ]
+
+
+def reading_of(known: KnownRecord) -> ReadingRecord:
+    """Return a stored record as it travelled, with what was decided about its time since.
+
+    Raises:
+        ContractError: If this program cannot read what an older one stored.
+    """
+    record = decode_record(known.record)
+    if not isinstance(record, ReadingRecord):
+        raise TypeError(f"record {known.record_id}: not a reading")
+    return record
 
 
 def corrected(record: ReadingRecord, correction: TimeCorrection) -> ReadingRecord:

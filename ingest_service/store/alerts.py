@@ -22,6 +22,15 @@ SELECT id, patient_id, rule, priority, state, readings::text
    FOR UPDATE
 """
 
+_MENTIONED: Final = """
+SELECT given.id
+  FROM unnest(%(ids)s::uuid[]) AS given(id)
+ WHERE EXISTS (SELECT FROM alert
+                WHERE patient_id = ANY(%(patients)s)
+                  AND readings @> jsonb_build_array(
+                                      jsonb_build_object('observation_id', given.id)))
+"""
+
 _ADD: Final = """
 INSERT INTO alert (id, care_unit_id, patient_id, rule, rule_version, priority, state, raised_at,
        last_reading_at, limits, readings, trace_id)
@@ -110,6 +119,15 @@ async def open_of(connection: Connection, patients: Collection[UUID]) -> list[Op
     async with connection.cursor(row_factory=args_row(OpenAlertRow)) as cursor:
         await cursor.execute(_OPEN, [list(patients)])
         return await cursor.fetchall()
+
+
+async def mentioned(
+    connection: Connection, patients: Collection[UUID], observations: Collection[UUID]
+) -> set[UUID]:
+    """Return those of these observations that an alert of these patients ever rested on."""
+    values = {"patients": list(patients), "ids": list(observations)}
+    cursor = await connection.execute(_MENTIONED, values)
+    return {row[0] for row in await cursor.fetchall()}
 
 
 async def add(connection: Connection, rows: Collection[AlertRow]) -> None:

@@ -13,19 +13,23 @@ from ingest_service.store.connections import Connection
 from ingest_service.store.rows import packed
 
 _ADD: Final = """
-INSERT INTO identity (id, record_id, effective_at, phd_identifier)
-SELECT id, record_id, effective_at, phd_identifier
+INSERT INTO identity (id, record_id, effective_at, phd_identifier, attribution)
+SELECT id, record_id, effective_at, phd_identifier, attribution
   FROM json_to_recordset(%s::json)
-       AS row(id uuid, record_id uuid, effective_at timestamptz, phd_identifier text)
+       AS row(id uuid, record_id uuid, effective_at timestamptz, phd_identifier text,
+              attribution smallint)
  ORDER BY id
 """
 
-_SET_TIME: Final = """
-UPDATE identity i
-   SET effective_at = row.effective_at, phd_identifier = row.phd_identifier
+_PUT: Final = """
+INSERT INTO identity (id, record_id, effective_at, phd_identifier, attribution)
+SELECT id, record_id, effective_at, phd_identifier, attribution
   FROM json_to_recordset(%s::json)
-       AS row(id uuid, effective_at timestamptz, phd_identifier text)
- WHERE i.id = row.id
+       AS row(id uuid, record_id uuid, effective_at timestamptz, phd_identifier text,
+              attribution smallint)
+ ORDER BY id
+    ON CONFLICT (id) DO UPDATE
+   SET effective_at = excluded.effective_at, phd_identifier = excluded.phd_identifier
 """
 
 
@@ -36,6 +40,7 @@ class IdentityRow(msgspec.Struct, frozen=True, kw_only=True):
     record_id: UUID
     effective_at: datetime
     phd_identifier: str | None
+    attribution: int = 0
 
 
 async def add(connection: Connection, rows: Collection[IdentityRow]) -> None:
@@ -43,6 +48,6 @@ async def add(connection: Connection, rows: Collection[IdentityRow]) -> None:
     await connection.execute(_ADD, [packed(rows)])
 
 
-async def set_times(connection: Connection, rows: Collection[IdentityRow]) -> None:
-    """Move identities to their observations' better times."""
-    await connection.execute(_SET_TIME, [packed(rows)])
+async def put(connection: Connection, rows: Collection[IdentityRow]) -> None:
+    """Store identities of new versions: known ones move to their observations' new times."""
+    await connection.execute(_PUT, [packed(rows)])

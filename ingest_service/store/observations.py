@@ -20,15 +20,16 @@ from ingest_service.store.rows import packed
 _ADD: Final = """
 INSERT INTO observation (id, record_id, version, care_provider_id, care_unit_id, patient_id,
        device_id, code, status, effective_at, time_quality, value, systolic, diastolic,
-       is_irregular, is_doubtful, last_updated, resource)
+       is_irregular, is_doubtful, may_be_another, last_updated, resource)
 SELECT id, record_id, version, care_provider_id, care_unit_id, patient_id,
        device_id, code, status, effective_at, time_quality, value, systolic, diastolic,
-       is_irregular, is_doubtful, last_updated, resource
+       is_irregular, is_doubtful, may_be_another, last_updated, resource
   FROM json_to_recordset(%s::json)
        AS row(id uuid, record_id uuid, version integer, care_provider_id uuid, care_unit_id uuid,
               patient_id uuid, device_id text, code text, status text, effective_at timestamptz,
               time_quality text, value numeric, systolic numeric, diastolic numeric,
-              is_irregular boolean, is_doubtful boolean, last_updated timestamptz, resource text)
+              is_irregular boolean, is_doubtful boolean, may_be_another boolean,
+              last_updated timestamptz, resource text)
 """
 
 # An UPDATE that moves a row to another chunk is refused, so a better time is DELETE and INSERT.
@@ -36,27 +37,36 @@ SELECT id, record_id, version, care_provider_id, care_unit_id, patient_id,
 _RETIRE: Final = """
 WITH gone AS (
     DELETE FROM observation o
-     USING identity i
-     WHERE i.record_id = ANY(%(records)s)
-       AND (o.id, o.effective_at) = (i.id, i.effective_at)
+     USING json_to_recordset(%(changes)s::json)
+           AS c(record_id uuid, attribution smallint, changed_by text, reason text)
+      JOIN identity i USING (record_id, attribution)
+     WHERE (o.id, o.effective_at) = (i.id, i.effective_at)
        AND o.effective_at BETWEEN %(since)s AND %(until)s
-    RETURNING o.id, o.version, o.effective_at, o.last_updated, o.resource, o.record_id
+    RETURNING o.id, o.version, o.effective_at, o.last_updated, o.resource, o.record_id,
+              c.changed_by, c.reason
 ), kept AS (
     INSERT INTO observation_history
            (id, version, effective_at, last_updated, resource, changed_by, reason)
-    SELECT g.id, g.version, g.effective_at, g.last_updated, g.resource, c.changed_by, c.reason
-      FROM gone g
-      JOIN json_to_recordset(%(changes)s::json)
-           AS c(record_id uuid, changed_by text, reason text) USING (record_id)
+    SELECT id, version, effective_at, last_updated, resource, changed_by, reason FROM gone
 )
-SELECT record_id, max(version) FROM gone GROUP BY record_id
+SELECT id, record_id, version FROM gone
+"""
+
+_CURRENT: Final = """
+SELECT o.id, o.record_id, o.version, o.last_updated, o.resource
+  FROM identity i
+  JOIN observation o ON (o.id, o.effective_at) = (i.id, i.effective_at)
+  JOIN device_record d ON (d.record_id, d.attribution) = (i.record_id, i.attribution)
+ WHERE i.record_id = ANY(%(records)s)
+   AND o.effective_at BETWEEN %(since)s AND %(until)s
 """
 
 _AROUND: Final = """
 SELECT found.*
   FROM unnest(%(patients)s::uuid[], %(since)s::timestamptz[]) AS given(patient_id, since)
  CROSS JOIN LATERAL (
-       SELECT o.id, o.patient_id, o.code, o.effective_at, o.value, o.systolic, o.diastolic
+       SELECT o.id, o.record_id, o.patient_id, o.code, o.effective_at, o.value, o.systolic,
+              o.diastolic
          FROM observation o
         WHERE o.patient_id = given.patient_id
           AND o.code = ANY(%(codes)s)
@@ -87,16 +97,38 @@ class ObservationRow(msgspec.Struct, frozen=True, kw_only=True):
     diastolic: Decimal | None
     is_irregular: bool
     is_doubtful: bool
+    may_be_another: bool
     last_updated: datetime
     resource: str
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """Who changed a record's observations, and why."""
+    """Who changed the observations of a record's present attribution, and why."""
 
     record_id: UUID
+    attribution: int
     changed_by: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """A version that is no longer current."""
+
+    id: UUID
+    record_id: UUID
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The current version of an observation as it is stored."""
+
+    id: UUID
+    record_id: UUID
+    version: int
+    last_updated: datetime
+    resource: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +136,18 @@ class StoredValue:
     """An observation's time and values; all values ``None`` is a failed attempt."""
 
     id: UUID
+    record_id: UUID
     patient_id: UUID
     code: str
     effective_at: datetime
     value: Decimal | None
     systolic: Decimal | None
     diastolic: Decimal | None
+
+    @property
+    def is_failed(self) -> bool:
+        """Tell whether the attempt gave no value."""
+        return self.value is None and self.systolic is None
 
 
 async def add(connection: Connection, rows: Collection[ObservationRow]) -> None:
@@ -119,7 +157,7 @@ async def add(connection: Connection, rows: Collection[ObservationRow]) -> None:
 
 async def retire(
     connection: Connection, changes: Collection[Change], *, since: datetime, until: datetime
-) -> dict[UUID, int]:
+) -> list[Retired]:
     """Move the current versions of these records' observations to the history.
 
     Args:
@@ -129,18 +167,29 @@ async def retire(
         until: No observation of theirs is later.
 
     Returns:
-        The retired version of each record's observations; they change together.
+        What was retired.
     """
-    cursor = await connection.execute(
-        _RETIRE,
-        {
-            "records": [change.record_id for change in changes],
-            "since": since,
-            "until": until,
-            "changes": packed(changes),
-        },
-    )
-    return dict(await cursor.fetchall())
+    async with connection.cursor(row_factory=args_row(Retired)) as cursor:
+        values = {"since": since, "until": until, "changes": packed(changes)}
+        await cursor.execute(_RETIRE, values)
+        return await cursor.fetchall()
+
+
+async def current(
+    connection: Connection, records: Collection[UUID], *, since: datetime, until: datetime
+) -> list[Current]:
+    """Return the current observations of these records, as their patients' records hold them.
+
+    Args:
+        connection: Inside the transaction that holds the patients' locks.
+        records: Which records.
+        since: No observation of theirs is earlier.
+        until: No observation of theirs is later.
+    """
+    async with connection.cursor(row_factory=args_row(Current)) as cursor:
+        values = {"records": list(records), "since": since, "until": until}
+        await cursor.execute(_CURRENT, values)
+        return await cursor.fetchall()
 
 
 async def around(

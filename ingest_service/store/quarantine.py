@@ -17,13 +17,16 @@ from ingest_service.store.rows import packed
 # What has no number of its own is sent again and again: it is kept once.
 _ADD: Final = """
 INSERT INTO quarantine (gateway_id, care_unit_id, epoch, number, reason, detail, payload,
-       payload_size, record_id, device_id, trace_id, priority, raised_at)
+       payload_size, record_id, device_id, trace_id, schema_version, priority, raised_at,
+       received_at)
 SELECT gateway_id, care_unit_id, epoch, number, reason, detail, decode(payload, 'base64'),
-       payload_size, record_id, device_id, trace_id, priority, raised_at
+       payload_size, record_id, device_id, trace_id, schema_version, priority, raised_at,
+       coalesce(received_at, clock_timestamp())
   FROM json_to_recordset(%s::json)
        AS row(gateway_id text, care_unit_id uuid, epoch uuid, number bigint, reason text,
               detail text, payload text, payload_size bigint, record_id uuid, device_id text,
-              trace_id text, priority text, raised_at timestamptz)
+              trace_id text, schema_version text, priority text, raised_at timestamptz,
+              received_at timestamptz)
  WHERE (number IS NOT NULL AND reason <> 'number_reused')
     OR NOT EXISTS (SELECT FROM quarantine q
                     WHERE (q.number IS NULL OR q.reason = 'number_reused')
@@ -33,28 +36,45 @@ SELECT gateway_id, care_unit_id, epoch, number, reason, detail, decode(payload, 
 
 # No lock: what happens to the record itself is decided by its key and its patient's lock.
 _OF_RECORDS: Final = """
-SELECT id, gateway_id, epoch, number, reason, payload, record_id
+SELECT id, gateway_id, epoch, number, reason, payload, record_id, schema_version, received_at
   FROM quarantine
  WHERE record_id = ANY(%s) AND reason = ANY(%s) AND resolved_at IS NULL
  ORDER BY id
 """
 
+_WAITING: Final = """
+SELECT id, gateway_id, epoch, number, reason, payload, record_id, schema_version, received_at
+  FROM quarantine
+ WHERE id = ANY(%s) AND resolved_at IS NULL
+ ORDER BY id
+"""
+
+_OLDEST_IDS: Final = """
+SELECT id FROM quarantine
+ WHERE resolved_at IS NULL AND id > %(after)s AND (%(reason)s::text IS NULL OR reason = %(reason)s)
+ ORDER BY id
+ LIMIT %(most)s
+"""
+
 _RESOLVE: Final = """
 UPDATE quarantine
-   SET resolved_at = clock_timestamp(), resolution = %(resolution)s, resolved_by = %(by)s
+   SET resolved_at = clock_timestamp(), resolution = %(resolution)s, resolved_by = %(by)s,
+       resolved_why = %(why)s
  WHERE id = ANY(%(ids)s) AND resolved_at IS NULL
 """
 
 _REJECT: Final = """
 UPDATE quarantine
-   SET resolved_at = clock_timestamp(), resolution = 'rejected', resolved_by = %(by)s
+   SET resolved_at = clock_timestamp(), resolution = 'rejected', resolved_by = %(by)s,
+       resolved_why = %(why)s
  WHERE id = %(id)s AND resolved_at IS NULL
 RETURNING id, care_unit_id
 """
 
 _LIST: Final = """
 SELECT id, gateway_id, care_unit_id, epoch, number, reason, detail, payload_size, record_id,
-       device_id, trace_id, received_at, priority, raised_at, resolved_at, resolution
+       device_id, trace_id, received_at, priority, raised_at, resolved_at, resolution,
+       resolved_by, resolved_why
   FROM quarantine
  WHERE (resolved_at IS NULL OR %(all)s) AND id > %(after)s
  ORDER BY id
@@ -85,13 +105,27 @@ class QuarantineRow(msgspec.Struct, frozen=True, kw_only=True):
     record_id: UUID | None = None
     device_id: str | None = None
     trace_id: str | None = None
+    schema_version: str | None = None
     priority: str | None = None
     raised_at: datetime | None = None
+    received_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How waiting ended, and through whom."""
+
+    resolution: str
+    by: str
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A quarantined record that a correction or its own reading may set free."""
+    """A quarantined record or message that a correction, a person or a newer program sets free.
+
+    ``schema_version`` is what its message said of itself, where that is why it waits.
+    """
 
     id: int
     gateway_id: str
@@ -99,7 +133,9 @@ class Waiting:
     number: int | None
     reason: str
     payload: bytes
-    record_id: UUID
+    record_id: UUID | None
+    schema_version: str | None
+    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +158,8 @@ class Entry:
     raised_at: datetime | None
     resolved_at: datetime | None
     resolution: str | None
+    resolved_by: str | None
+    resolved_why: str | None
 
 
 async def add(connection: Connection, rows: Collection[QuarantineRow]) -> None:
@@ -138,22 +176,38 @@ async def of_records(
         return await cursor.fetchall()
 
 
-async def resolve(
-    connection: Connection, ids: Collection[int], *, resolution: str, by: str
-) -> None:
+async def waiting(connection: Connection, ids: Collection[int]) -> list[Waiting]:
+    """Return those of these entries that still wait."""
+    async with connection.cursor(row_factory=args_row(Waiting)) as cursor:
+        await cursor.execute(_WAITING, [list(ids)])
+        return await cursor.fetchall()
+
+
+async def ids_waiting(
+    connection: Connection, *, after: int, most: int, reason: str | None = None
+) -> list[int]:
+    """Return the ids of what waits, oldest first, of one reason or of all."""
+    cursor = await connection.execute(
+        _OLDEST_IDS, {"after": after, "most": most, "reason": reason}
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def resolve(connection: Connection, ids: Collection[int], ending: Ending) -> None:
     """Note that these wait no longer, how it ended and through whom."""
-    await connection.execute(_RESOLVE, {"ids": list(ids), "resolution": resolution, "by": by})
+    values = {"resolution": ending.resolution, "by": ending.by, "why": ending.why}
+    await connection.execute(_RESOLVE, {"ids": list(ids), **values})
 
 
 async def reject(
-    connection: Connection, entry_id: int, *, by: str
+    connection: Connection, entry_id: int, *, by: str, why: str | None = None
 ) -> tuple[int, UUID | None] | None:
     """Note that a person decided that this belongs in nobody's record; its bytes stay.
 
     Returns:
         The entry's id and unit, or ``None`` if no such entry waits.
     """
-    cursor = await connection.execute(_REJECT, {"id": entry_id, "by": by})
+    cursor = await connection.execute(_REJECT, {"id": entry_id, "by": by, "why": why})
     row = await cursor.fetchone()
     return (row[0], row[1]) if row else None
 

@@ -25,11 +25,13 @@ WITH given AS MATERIALIZED (
                   gateway_id text, epoch uuid, number bigint, kind text, is_identity_own boolean,
                   is_suspected_double boolean, characteristic text, raw text, record text,
                   user_index smallint, effective_at timestamptz, time_quality text,
-                  received_at timestamptz, device_clock_offset_s double precision, trace_id text)
+                  received_at timestamptz, device_clock_offset_s double precision, trace_id text,
+                  is_decided boolean, may_be_another boolean)
 ), inserted AS (
     INSERT INTO device_record (record_id, care_unit_id, patient_id, device_id, gateway_id, epoch,
            number, kind, is_identity_own, is_suspected_double, characteristic, raw, record,
-           user_index, effective_at, time_quality, received_at, device_clock_offset_s, trace_id)
+           user_index, effective_at, time_quality, received_at, device_clock_offset_s, trace_id,
+           is_decided, may_be_another)
     SELECT record_id, care_unit_id, patient_id, device_id, gateway_id, epoch,
            number, kind, is_identity_own,
            is_suspected_double OR NOT is_identity_own AND EXISTS (
@@ -40,7 +42,8 @@ WITH given AS MATERIALIZED (
                   AND d.raw = decode(given.raw, 'base64')
                   AND d.record_id <> given.record_id),
            characteristic, decode(raw, 'base64'), decode(record, 'base64'),
-           user_index, effective_at, time_quality, received_at, device_clock_offset_s, trace_id
+           user_index, effective_at, time_quality, received_at, device_clock_offset_s, trace_id,
+           is_decided, may_be_another
       FROM given
      ORDER BY record_id
         ON CONFLICT (record_id) DO NOTHING
@@ -52,19 +55,36 @@ SELECT given.record_id, inserted.record_id IS NULL
 """
 
 _KNOWN: Final = """
-SELECT record_id, patient_id, gateway_id, effective_at, time_quality, record, is_suspected_double
+SELECT record_id, patient_id, gateway_id, effective_at, time_quality, record, attribution,
+       is_suspected_double, is_decided, is_invalid, may_be_another
   FROM device_record
  WHERE record_id = ANY(%s)
  ORDER BY record_id
 """
 
-_SET_TIME: Final = """
+_REVISE: Final = """
 UPDATE device_record d
-   SET effective_at = row.effective_at, time_quality = row.time_quality,
-       record = decode(row.record, 'base64')
+   SET patient_id = row.patient_id, care_unit_id = row.care_unit_id, kind = row.kind,
+       effective_at = row.effective_at, time_quality = row.time_quality,
+       record = decode(row.record, 'base64'), attribution = row.attribution,
+       is_decided = row.is_decided, is_invalid = row.is_invalid,
+       may_be_another = row.may_be_another
   FROM json_to_recordset(%s::json)
-       AS row(record_id uuid, effective_at timestamptz, time_quality text, record text)
+       AS row(record_id uuid, patient_id uuid, care_unit_id uuid, kind text,
+              effective_at timestamptz, time_quality text, record text, attribution smallint,
+              is_decided boolean, is_invalid boolean, may_be_another boolean)
  WHERE d.record_id = row.record_id
+"""
+
+_IDS: Final = """
+SELECT record_id
+  FROM device_record
+ WHERE record_id > %(after)s
+   AND (%(device)s::text IS NULL OR device_id = %(device)s)
+   AND (%(since)s::timestamptz IS NULL OR effective_at >= %(since)s)
+   AND (%(until)s::timestamptz IS NULL OR effective_at < %(until)s)
+ ORDER BY record_id
+ LIMIT %(most)s
 """
 
 _EXPORT: Final = """
@@ -96,15 +116,24 @@ class RecordRow(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
     device_clock_offset_s: float | None
     trace_id: str
+    is_decided: bool
+    may_be_another: bool
 
 
-class RecordTime(msgspec.Struct, frozen=True, kw_only=True):
-    """A better time for a record, and the record as it is from now on."""
+class RevisedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A known record as it is from now on: whose, of when, and as it would travel."""
 
     record_id: UUID
+    patient_id: UUID
+    care_unit_id: UUID
+    kind: str
     effective_at: datetime
     time_quality: str
     record: bytes
+    attribution: int
+    is_decided: bool
+    is_invalid: bool
+    may_be_another: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +146,12 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class KnownRecord:
-    """A record that was stored before."""
+    """A record that was stored before.
+
+    ``attribution`` counts how often it was given to somebody else; ``is_decided`` tells that a
+    person said whose it is, ``is_invalid`` that it was taken back, ``may_be_another`` that it was
+    far from what its patient usually measures.
+    """
 
     record_id: UUID
     patient_id: UUID
@@ -125,7 +159,11 @@ class KnownRecord:
     effective_at: datetime
     time_quality: str
     record: bytes
+    attribution: int
     is_suspected_double: bool
+    is_decided: bool
+    is_invalid: bool
+    may_be_another: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +195,33 @@ async def known(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Kno
         return {row.record_id: row for row in await cursor.fetchall()}
 
 
-async def set_times(connection: Connection, rows: Collection[RecordTime]) -> None:
-    """Give records their better times."""
-    await connection.execute(_SET_TIME, [packed(rows)])
+async def revise(connection: Connection, rows: Collection[RevisedRow]) -> None:
+    """Write what known records are from now on; what was read stays as it came."""
+    await connection.execute(_REVISE, [packed(rows)])
+
+
+async def ids(
+    connection: Connection,
+    *,
+    after: UUID,
+    most: int,
+    device: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[UUID]:
+    """Return ids of stored records in their order, those after ``after``, to go through them all.
+
+    Args:
+        connection: Any.
+        after: The last id of the page before; the nil UUID to begin with.
+        most: At most this many.
+        device: Of one device alone.
+        since: Measured at or after this.
+        until: Measured before this.
+    """
+    values = {"after": after, "most": most, "device": device, "since": since, "until": until}
+    cursor = await connection.execute(_IDS, values)
+    return [row[0] for row in await cursor.fetchall()]
 
 
 async def export(connection: Connection) -> AsyncIterator[ExportedRecord]:

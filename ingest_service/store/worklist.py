@@ -56,12 +56,12 @@ SELECT id, identifier_system, identifier_value, family, given, birth_date, gende
 
 _LATEST = """
 SELECT o.patient_id, o.code, o.effective_at, o.last_updated, o.value, o.systolic, o.diastolic,
-       o.is_irregular, o.is_doubtful
+       o.is_irregular, o.is_doubtful, o.may_be_another
   FROM unnest(%(patients)s::uuid[]) AS patient(id)
  CROSS JOIN unnest(%(codes)s::text[]) AS wanted(code)
  CROSS JOIN LATERAL (
        SELECT patient_id, code, effective_at, last_updated, value, systolic, diastolic,
-              is_irregular, is_doubtful
+              is_irregular, is_doubtful, may_be_another
          FROM observation
         WHERE care_unit_id = ANY(%(units)s)
           AND patient_id = patient.id
@@ -69,6 +69,7 @@ SELECT o.patient_id, o.code, o.effective_at, o.last_updated, o.value, o.systolic
           AND effective_at >= %(since)s
           AND effective_at < %(until)s
           AND coalesce(systolic, value) IS NOT NULL
+          AND status <> 'entered-in-error'
         ORDER BY effective_at DESC, id DESC
         LIMIT 1
  ) AS o
@@ -89,6 +90,7 @@ SELECT wanted.patient_id, wanted.code, points.times, points.values
                   AND effective_at >= %(since)s
                   AND effective_at < %(until)s
                   AND coalesce(systolic, value) IS NOT NULL
+                  AND status <> 'entered-in-error'
                 ORDER BY effective_at DESC, id DESC
                 LIMIT %(limit)s) AS newest
  ) AS points
@@ -111,6 +113,7 @@ SELECT patient_id, device_id, kind, count(*) AS times, max(effective_at) AS late
    AND effective_at >= %(since)s
    AND effective_at < %(until)s
    AND kind IN ('failed_attempt', 'incomplete', 'unsupported_frame')
+   AND NOT is_invalid
  GROUP BY patient_id, device_id, kind
  ORDER BY latest_at DESC
 """
@@ -178,6 +181,7 @@ class Measured:
     diastolic: Decimal | None
     is_irregular: bool
     is_doubtful: bool
+    may_be_another: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

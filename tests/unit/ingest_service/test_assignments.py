@@ -14,10 +14,17 @@ JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
 
+
+def given(
+    slot: int | None, patient_id: UUID, since: datetime | None, until: datetime | None
+) -> Assignment:
+    return Assignment(uuid4(), slot, patient_id, since, until)
+
+
 ASSIGNED = {
-    "shared": (Assignment(1, ANNA, JANUARY, None), Assignment(2, BO, JANUARY, MARCH)),
-    "single": (Assignment(None, ANNA, JANUARY, MARCH), Assignment(None, BO, MARCH, None)),
-    "mixed": (Assignment(None, ANNA, None, None), Assignment(2, BO, None, None)),
+    "shared": (given(1, ANNA, JANUARY, None), given(2, BO, JANUARY, MARCH)),
+    "single": (given(None, ANNA, JANUARY, MARCH), given(None, BO, MARCH, None)),
+    "mixed": (given(None, ANNA, None, None), given(2, BO, None, None)),
     "stored away": (),
 }
 
@@ -41,4 +48,6 @@ ASSIGNED = {
     ],
 )
 def test_resolve(device: str, slot: int | None, at: datetime, whose: UUID | None) -> None:
-    assert resolve(ASSIGNED, device, slot, at) == whose
+    found = resolve(ASSIGNED, device, slot, at)
+
+    assert (found.patient_id if found else None) == whose

@@ -28,7 +28,7 @@ from ingest_service.store.assignments import Assignment
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 PATIENT = uuid4()
-ASSIGNED = {"cuff": (Assignment(None, PATIENT, None, None),)}
+ASSIGNED = {"cuff": (Assignment(uuid4(), None, PATIENT, None, None),)}
 
 
 def record(reading: Reading, at: datetime = NOW) -> ReadingRecord:
