@@ -17,7 +17,8 @@ import psycopg
 from prometheus_client import CollectorRegistry, Gauge
 
 from ingest_service import registration
-from ingest_service.commands import export, quarantine
+from ingest_service.admission.decisions import DecisionError
+from ingest_service.commands import export, quarantine, readings
 from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
 from ingest_service.jobs import service as jobs
 from ingest_service.jobs.downlink import Downlink
@@ -49,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return USAGE
+    except DecisionError as error:
+        print(error, file=sys.stderr)
+        return FAILED
     except (RegistrationError, OSError, psycopg.Error) as error:
         print(_sentence(error), file=sys.stderr)
         return FAILED
@@ -78,8 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     add("restored", _restored, "Say that the database was restored: gateways send again.")
     register = add("register", _register, "Write who and what is known from a JSON document.")
     register.add_argument("file", type=Path)
-    for command in (export, quarantine):
-        command.add(commands)
+    export.add(commands)
+    quarantine.add(commands, _now)
+    readings.add(commands, _now)
     return parser
 
 

@@ -239,6 +239,15 @@ def decode_message(payload: bytes, delivery: Delivery) -> tuple[bytes, ...]:
     return tuple(bytes(record) for record in message.records)
 
 
+def record_count(payload: bytes) -> int:
+    """Return how many records a message holds, whatever was announced.
+
+    Raises:
+        ContractError: If the payload is no `Message`.
+    """
+    return len(_decode(_MESSAGE, payload).records)
+
+
 def decode_record(record: bytes) -> Record:
     """Return one record.
 

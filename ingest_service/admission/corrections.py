@@ -40,7 +40,9 @@ async def meet(connection: Connection, batch: Batch) -> None:
         return
     wanted = {correction.record_id for _, correction in given}
     batch.known = await records.known(connection, wanted)
-    batch.fates += await _released(connection, wanted - set(batch.known))
+    taken = {fate.origin.id for fate in batch.fates if fate.origin}
+    released = await _released(connection, wanted - set(batch.known))
+    batch.fates += [fate for fate in released if not taken & set(fate.endings)]
     # A reading that waits may have been sent again beside: which of the two is stored is not
     # known before the numbers are claimed, so both get the better time.
     by_id: dict[UUID, list[ReadingFate]] = {}
@@ -87,7 +89,9 @@ async def apply(connection: Connection, batch: Batch) -> None:
     revisions = [
         Revision(
             known=known,
-            record=writing.corrected(writing.reading_of(known), correction),
+            record=writing.timed(
+                writing.reading_of(known), correction.effective_at, correction.time_quality
+            ),
             patient=batch.patients[known.patient_id],
             decision=_decision(known, correction),
             trace_id=correction.trace_id,

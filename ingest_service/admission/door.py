@@ -6,7 +6,7 @@ numbers, device records, identities, observations, alerts, devices, epochs; each
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -24,12 +24,14 @@ from ingest_service.admission import (
     writing,
 )
 from ingest_service.admission.batch import Batch
-from ingest_service.admission.fate import ReadingFate, Result
+from ingest_service.admission.fate import ReadingFate, Result, fate_of
 from ingest_service.admission.incoming import Entry, Reason, Refusal
 from ingest_service.admission.outcome import Outcome
+from ingest_service.admission.rereading import reread
 from ingest_service.admission.screening import screen, user_slot
-from ingest_service.store import alerts, assignments, gateways, patients, records
+from ingest_service.store import alerts, assignments, gateways, patients, quarantine, records
 from ingest_service.store.connections import Connection
+from ingest_service.store.quarantine import Ending, Waiting
 
 _ATTEMPTS: Final = 5
 _UNKNOWN_GATEWAY: Final = Refusal(Reason.UNKNOWN_GATEWAY, "no such gateway is registered")
@@ -54,12 +56,50 @@ async def admit(
         psycopg.Error: Nothing of the batch is done then.
         MovedError: The same; assignments kept changing meanwhile.
     """
+    return await _settled(connection, lambda: Batch.of(entries, now), is_blind=is_blind)
+
+
+async def readmit(
+    connection: Connection, ids: Sequence[int], ending: Ending, *, now: datetime
+) -> Outcome:
+    """Take what waits in the quarantine through the door again, as if it came now.
+
+    What passes is stored and judged. What does not waits on, and where it now waits for another
+    reason, in an entry of its own with the age of the old one. What this program cannot read is
+    left alone.
+
+    Args:
+        connection: With no transaction open.
+        ids: Entries of the quarantine.
+        ending: How their waiting ends, and through whom.
+        now: The time it is.
+
+    Raises:
+        psycopg.Error: Nothing is done then.
+        MovedError: The same; assignments kept changing meanwhile.
+    """
+    rows = await quarantine.waiting(connection, ids)
+    return await _settled(connection, lambda: _again(rows, ending, now), is_blind=False)
+
+
+def _again(rows: Sequence[Waiting], ending: Ending, now: datetime) -> Batch:
+    batch = Batch(entries=(), now=now)
+    for row in rows:
+        for fate in (fate_of(each, origin=row, ending=ending) for each in reread(row)):
+            fate.is_part = row.schema_version is not None
+            batch.fates.append(fate)
+    return batch
+
+
+async def _settled(
+    connection: Connection, batch: Callable[[], Batch], *, is_blind: bool
+) -> Outcome:
     for _ in range(_ATTEMPTS - 1):
         try:
-            return await _deal_with(connection, Batch.of(entries, now), is_blind=is_blind)
+            return await _deal_with(connection, batch(), is_blind=is_blind)
         except MovedError:
             continue
-    return await _deal_with(connection, Batch.of(entries, now), is_blind=is_blind)
+    return await _deal_with(connection, batch(), is_blind=is_blind)
 
 
 async def _deal_with(connection: Connection, batch: Batch, *, is_blind: bool) -> Outcome:

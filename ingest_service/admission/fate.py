@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from device_adapters.contract.messages import ReadingRecord, TimeCorrection, encode
+from device_adapters.contract.messages import ReadingRecord, TimeCorrection, TimeQuality, encode
 from ingest_service.admission import writing
 from ingest_service.admission.incoming import Entry, Refusal
 from ingest_service.store.quarantine import Ending, Waiting
@@ -77,7 +78,11 @@ class ReadingFate(Fate):
 
     def correct(self, correction: TimeCorrection) -> None:
         """Give the reading its better time before it is stored."""
-        self.record = writing.corrected(self.record, correction)
+        self.set_time(correction.effective_at, correction.time_quality)
+
+    def set_time(self, effective_at: datetime, quality: TimeQuality) -> None:
+        """Give the reading this time before it is stored."""
+        self.record = writing.timed(self.record, effective_at, quality)
         self.encoded = encode(self.record)
 
 

@@ -135,7 +135,7 @@ def take_apart(message: Incoming) -> list[Entry]:
     except ContractError as error:
         return _refuse(message, delivery, _refusal(error))
     return [
-        _entry(message.gateway_id, delivery.epoch, number, encoded)
+        entry_of(message.gateway_id, delivery.epoch, number, encoded)
         for number, encoded in zip(delivery.numbers, records, strict=True)
     ]
 
@@ -168,7 +168,8 @@ def shown(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text[:_MOST_DETAIL])
 
 
-def _entry(gateway_id: str, epoch: UUID, number: int, encoded: bytes) -> Entry:
+def entry_of(gateway_id: str, epoch: UUID, number: int, encoded: bytes) -> Entry:
+    """Return one record, with a refusal if it cannot be read; never raises for any bytes."""
     record: Record | None = None
     refusal: Refusal | None = None
     try:

@@ -45,10 +45,10 @@ _READINGS: Final = msgspec.json.Decoder(tuple[Evidence, ...])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """An observation that this transaction stored, and whose it is."""
+    """An observation that is to be judged, new or stored before, and whose it is."""
 
     patient: Patient
-    observation: MappedObservation
+    observation: MappedObservation | StoredValue
     flags: tuple[str, ...]
     trace_id: str
 
@@ -84,14 +84,22 @@ class _Patient:
         """Return the open alert of that rule as it stands."""
         if rule in self.changed:
             return self.changed[rule][1].alert
-        if (row := self.open_rows.get(rule)) is None:
-            return None
-        return Alert(
-            rule=rule,
-            priority=Level(row.priority),
-            state=State(row.state),
-            readings=_READINGS.decode(row.readings),
-        )
+        row = self.open_rows.get(rule)
+        return None if row is None else open_alert(row)
+
+
+def open_alert(row: OpenAlertRow) -> Alert:
+    """Return a stored alert as rules see it.
+
+    Raises:
+        ValueError: If what stands there cannot be read.
+    """
+    return Alert(
+        rule=row.rule,
+        priority=Level(row.priority),
+        state=State(row.state),
+        readings=_READINGS.decode(row.readings),
+    )
 
 
 async def judge(

@@ -16,10 +16,11 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from ingest_service.admission.door import MovedError, admit
+from ingest_service.admission.door import MovedError, admit, readmit
 from ingest_service.admission.incoming import Entry, Incoming, Reason, Refusal, take_apart
 from ingest_service.admission.outcome import Outcome
-from ingest_service.store.connections import Pool
+from ingest_service.store.connections import Connection, Pool
+from ingest_service.store.quarantine import Ending
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,34 @@ async def admit_surely(
     """
     entries = [entry for message in batch for entry in take_apart(message)]
     return await _admit_entries(pool, entries, clock)
+
+
+async def readmit_surely(
+    connection: Connection, ids: Sequence[int], ending: Ending, *, now: datetime
+) -> list[Outcome]:
+    """Take entries of the quarantine through the door again, the bad ones set apart.
+
+    An entry that fails once more for its own sake waits on, and takes nothing with it.
+
+    Raises:
+        psycopg.Error: If the database is away; what was done before stays done.
+    """
+    try:
+        return [await readmit(connection, ids, ending, now=now)]
+    except _WORLD:
+        raise
+    except Exception as error:  # noqa: BLE001 a record's fault, whatever it is
+        if len(ids) > 1:
+            half = len(ids) // 2
+            return [
+                *await readmit_surely(connection, ids[:half], ending, now=now),
+                *await readmit_surely(connection, ids[half:], ending, now=now),
+            ]
+        logger.warning(
+            "an entry waits on: it failed again",
+            extra={"entry": ids[0], "error": type(error).__name__},
+        )
+        return []
 
 
 async def _admit_entries(

@@ -25,6 +25,7 @@ async def store(connection: Connection, batch: Batch) -> None:
     """Store the admitted readings; one that is known by its identity is a duplicate."""
     admitted = batch.admitted()
     if not admitted:
+        await _note_ends(connection, batch)
         return
     added = await records.add(connection, list(_record_rows(batch).values()))
     seen = set(added.known)
@@ -92,7 +93,9 @@ async def _note_ends(connection: Connection, batch: Batch) -> None:
     """Mark numbers whose record was known, and quarantine entries that wait no longer."""
     outcomes: dict[Result, list[Key]] = {}
     endings: dict[Ending, list[int]] = {}
-    for fate, _ in batch.admitted():
+    for fate in batch.fates:
+        if fate.refusal is not None:
+            continue
         # A number was claimed as what screening made of it: stored, or long ago as quarantined.
         if fate.entry.key and (fate.result is Result.DUPLICATE or fate.origin):
             outcomes.setdefault(fate.result, []).append(fate.entry.key)

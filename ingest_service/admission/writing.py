@@ -7,7 +7,7 @@ from datetime import datetime
 
 from msgspec import structs
 
-from device_adapters.contract.messages import ReadingRecord, TimeCorrection, decode_record
+from device_adapters.contract.messages import ReadingRecord, TimeQuality, decode_record
 from fhir_mappings.observations import MappedObservation, Subject, map_reading
 from ingest_service.admission import screening
 from ingest_service.admission.incoming import Entry
@@ -141,8 +141,6 @@ def reading_of(known: KnownRecord) -> ReadingRecord:
     return record
 
 
-def corrected(record: ReadingRecord, correction: TimeCorrection) -> ReadingRecord:
-    """Return the record with its better time; everything that was read stays as it was."""
-    return structs.replace(
-        record, effective_at=correction.effective_at, time_quality=correction.time_quality
-    )
+def timed(record: ReadingRecord, effective_at: datetime, quality: TimeQuality) -> ReadingRecord:
+    """Return the record with another time; everything that was read stays as it was."""
+    return structs.replace(record, effective_at=effective_at, time_quality=quality)

@@ -29,21 +29,25 @@ class State(StrEnum):
 
     NEW = "new"
     TAKEN = "taken"
+    RESOLVED = "resolved"
 
 
 class Event(StrEnum):
-    """What a finding does to the alert."""
+    """What a finding, or a reading that was taken back, does to the alert."""
 
     RAISED = "raised"
     RERAISED = "reraised"
     JOINED = "joined"
+    EVIDENCE_WITHDRAWN = "evidence_withdrawn"
+    WITHDRAWN = "withdrawn"
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One reading as an alert keeps it: a copy, so that the alert explains itself for ever.
 
     Values are in ``unit``; a failed attempt has none. ``is_raise`` marks the readings that
-    raised the alert or raised it again.
+    raised the alert or raised it again. One that was taken back since, or is another's, stays
+    with ``is_withdrawn``: somebody may have acted on it.
     """
 
     observation_id: UUID
@@ -56,6 +60,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     level: Level | None = None
     flags: tuple[str, ...] = ()
     is_raise: bool = False
+    is_withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +72,16 @@ class Alert:
     state: State
     readings: tuple[Evidence, ...]
 
+    @property
+    def standing(self) -> tuple[Evidence, ...]:
+        """Return the readings that have not been taken back."""
+        return tuple(reading for reading in self.readings if not reading.is_withdrawn)
+
     def since_raise(self) -> int:
         """Return how many readings have joined since the alert was last raised."""
-        raises = [index for index, reading in enumerate(self.readings) if reading.is_raise]
-        return len(self.readings) - 1 - raises[-1] if raises else len(self.readings)
+        standing = self.standing
+        raises = [index for index, reading in enumerate(standing) if reading.is_raise]
+        return len(standing) - 1 - raises[-1] if raises else len(standing)
 
     def reference(self) -> tuple[Evidence, ...]:
         """Return what was known when the alert was last raised.
@@ -78,7 +89,8 @@ class Alert:
         "Worse" is measured against these and not against the last reading: else a value could
         creep down for ever in steps too small to be noticed.
         """
-        return self.readings[: len(self.readings) - self.since_raise()] or self.readings
+        standing = self.standing
+        return standing[: len(standing) - self.since_raise()] or standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,7 @@ def judge(
         rule_version=VERSION,
         alert=alert,
         reading=evidence,
-        previous=open_alert.reference()[-1] if open_alert else None,
+        previous=next(reversed(open_alert.reference()), None) if open_alert else None,
         limits={measure: limits[measure] for measure in reading.values if measure in limits},
     )
 

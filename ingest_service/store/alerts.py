@@ -58,6 +58,14 @@ UPDATE alert a
  WHERE a.id = row.id
 """
 
+_WITHDRAW: Final = """
+UPDATE alert a
+   SET state = row.state, readings = row.readings, version = a.version + 1,
+       updated_at = clock_timestamp()
+  FROM json_to_recordset(%s::json) AS row(id uuid, state text, readings jsonb)
+ WHERE a.id = row.id
+"""
+
 _ADD_EVENTS: Final = """
 INSERT INTO alert_event (alert_id, event, by, detail)
 SELECT alert_id, event, by, detail
@@ -105,6 +113,14 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str | None
 
 
+class WithdrawnRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert whose evidence was taken back."""
+
+    id: UUID
+    state: str
+    readings: msgspec.Raw
+
+
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened to an alert, and through whom."""
 
@@ -138,6 +154,11 @@ async def add(connection: Connection, rows: Collection[AlertRow]) -> None:
 async def change(connection: Connection, rows: Collection[AlertRow]) -> None:
     """Write what open alerts have become."""
     await connection.execute(_CHANGE, [packed(rows)])
+
+
+async def withdraw(connection: Connection, rows: Collection[WithdrawnRow]) -> None:
+    """Write what is left of alerts whose evidence was taken back."""
+    await connection.execute(_WITHDRAW, [packed(rows)])
 
 
 async def add_events(connection: Connection, rows: Collection[EventRow]) -> None:

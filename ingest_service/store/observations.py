@@ -53,7 +53,7 @@ SELECT id, record_id, version FROM gone
 """
 
 _CURRENT: Final = """
-SELECT o.id, o.record_id, o.version, o.last_updated, o.resource
+SELECT o.id, o.record_id, o.code, o.status, o.version, o.resource
   FROM identity i
   JOIN observation o ON (o.id, o.effective_at) = (i.id, i.effective_at)
   JOIN device_record d ON (d.record_id, d.attribution) = (i.record_id, i.attribution)
@@ -75,6 +75,24 @@ SELECT found.*
           AND o.status <> 'entered-in-error'
         ORDER BY o.effective_at DESC
         LIMIT %(most)s) AS found
+"""
+
+
+# One index probe for each pair, whatever the patient ever measured.
+_NEWEST: Final = """
+SELECT found.*
+  FROM unnest(%(patients)s::uuid[], %(codes)s::text[]) AS given(patient_id, code)
+ CROSS JOIN LATERAL (
+       SELECT o.id, o.record_id, o.patient_id, o.code, o.effective_at, o.value, o.systolic,
+              o.diastolic
+         FROM observation o
+        WHERE o.patient_id = given.patient_id
+          AND o.code = given.code
+          AND o.effective_at BETWEEN %(since)s AND %(until)s
+          AND o.status <> 'entered-in-error'
+          AND coalesce(o.systolic, o.value) IS NOT NULL
+        ORDER BY o.effective_at DESC, o.id DESC
+        LIMIT 1) AS found
 """
 
 
@@ -126,8 +144,9 @@ class Current:
 
     id: UUID
     record_id: UUID
+    code: str
+    status: str
     version: int
-    last_updated: datetime
     resource: str
 
 
@@ -219,6 +238,34 @@ async def around(
                 "until": until,
                 "codes": list(codes),
                 "most": most,
+            },
+        )
+        return await cursor.fetchall()
+
+
+async def newest(
+    connection: Connection,
+    wanted: Collection[tuple[UUID, str]],
+    *,
+    since: datetime,
+    until: datetime,
+) -> list[StoredValue]:
+    """Return the newest value of each of these patients and LOINC codes that has one.
+
+    Args:
+        connection: Inside the transaction that holds the patients' locks.
+        wanted: Patients and codes.
+        since: Not older, inclusive.
+        until: Not later, inclusive.
+    """
+    async with connection.cursor(row_factory=args_row(StoredValue)) as cursor:
+        await cursor.execute(
+            _NEWEST,
+            {
+                "patients": [patient_id for patient_id, _ in wanted],
+                "codes": [code for _, code in wanted],
+                "since": since,
+                "until": until,
             },
         )
         return await cursor.fetchall()

@@ -1,0 +1,279 @@
+"""What a person decides about a reading: whose it is, that it is another's, or nobody's.
+
+Each decision is one transaction in the order of locks of docs/adr/0005. It has its gateway alone,
+so that no reading or correction under way can slip past, and reads under the locks what it
+decides about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from device_adapters.contract.messages import ReadingRecord, TimeQuality
+from fhir_mappings.provenance import Versioned
+from ingest_service.admission import (
+    corrections,
+    describing,
+    judging,
+    revising,
+    storing,
+    withdrawing,
+    writing,
+)
+from ingest_service.admission.batch import Batch
+from ingest_service.admission.fate import ReadingFate, Result
+from ingest_service.admission.incoming import Reason
+from ingest_service.admission.judging import Stored
+from ingest_service.admission.rereading import reread
+from ingest_service.admission.revising import Decision, Revision
+from ingest_service.admission.screening import implausible_time, impossible
+from ingest_service.admission.withdrawing import Gone
+from ingest_service.store import (
+    alerts,
+    assignments,
+    gateways,
+    observations,
+    patients,
+    provenance,
+    quarantine,
+    records,
+)
+from ingest_service.store.connections import Connection
+from ingest_service.store.patients import Patient
+from ingest_service.store.quarantine import Ending, Waiting
+from ingest_service.store.records import KnownRecord
+
+ASSIGNED: Final = "assigned"
+
+
+class DecisionError(ValueError):
+    """It cannot be decided so; the text is one sentence that holds no value of a patient."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What became of a decision: the record, its patient, and how many alerts that made."""
+
+    record_id: UUID
+    patient_id: UUID | None
+    result: str
+    alerts: int
+
+
+async def assign(
+    connection: Connection,
+    entry_id: int,
+    patient_id: UUID,
+    decision: Decision,
+    *,
+    now: datetime,
+    effective_at: datetime | None = None,
+) -> Decided:
+    """Store a waiting reading as this patient's, and judge it.
+
+    Args:
+        connection: With no transaction open.
+        entry_id: Which entry of the quarantine.
+        patient_id: Whose it is.
+        decision: Who says so and why.
+        now: The time it is.
+        effective_at: When it was measured, as a person knows; without it, as the record says.
+
+    Raises:
+        DecisionError: If no such entry waits, it is no reading, or it cannot be anybody's.
+    """
+    async with connection.transaction():
+        entry = await _entered(connection, entry_id)
+        fate = _reading_fate(entry, patient_id, decision, effective_at)
+        batch = Batch(entries=(), now=now, fates=[fate])
+        batch.units = await gateways.units(connection, {entry.gateway_id})
+        await corrections.meet(connection, batch)
+        await _end_twins(connection, fate, decision)
+        batch.patients = await _locked(connection, {patient_id})
+        batch.devices = await assignments.of_devices(connection, {fate.record.device.id})
+        _check(fate, batch)
+        await storing.store(connection, batch)
+        if fate.result is Result.STORED:
+            await _told_of(connection, batch, fate, decision)
+        raised = await judging.judge(connection, batch.stored, now=now)
+        await describing.describe(connection, batch)
+        units = {batch.patients[patient_id].care_unit_id, *batch.units.values()}
+        await alerts.notify_pages(connection, units)
+    return Decided(
+        record_id=fate.record.record_id, patient_id=patient_id, result=fate.result, alerts=raised
+    )
+
+
+async def reassign(
+    connection: Connection,
+    record_id: UUID,
+    patient_id: UUID,
+    decision: Decision,
+    *,
+    now: datetime,
+) -> Decided:
+    """Give a stored reading to another patient; what the first one's record said is taken back.
+
+    The first patient's observations become ``entered-in-error`` with their history, what rested
+    on them is judged again, and the second patient gets observations of their own.
+
+    Raises:
+        DecisionError: If there is no such record or patient, or it is that patient's already.
+    """
+    async with connection.transaction():
+        known, people = await _held(connection, record_id, {patient_id})
+        if known.patient_id == patient_id and not known.is_invalid:
+            raise DecisionError("The reading is that patient's already.")
+        record = writing.reading_of(known)
+        stored = await _take_back(connection, known, people, decision, now=now)
+        stored += await revising.give(
+            connection, known, record, people[patient_id], decision, now=now
+        )
+        raised = await judging.judge(connection, stored, now=now)
+        units = {people[each].care_unit_id for each in (known.patient_id, patient_id)}
+        await alerts.notify_pages(connection, units)
+    return Decided(record_id=record_id, patient_id=patient_id, result="reassigned", alerts=raised)
+
+
+async def invalidate(
+    connection: Connection, record_id: UUID, decision: Decision, *, now: datetime
+) -> Decided:
+    """Take a stored reading back: it is nobody's, or was no measurement.
+
+    Raises:
+        DecisionError: If there is no such record, or it was taken back already.
+    """
+    async with connection.transaction():
+        known, people = await _held(connection, record_id, set())
+        if known.is_invalid:
+            raise DecisionError("The reading was taken back already.")
+        stored = await _take_back(connection, known, people, decision, now=now)
+        raised = await judging.judge(connection, stored, now=now)
+        await alerts.notify_pages(connection, {people[known.patient_id].care_unit_id})
+    return Decided(record_id=record_id, patient_id=None, result="invalidated", alerts=raised)
+
+
+async def _entered(connection: Connection, entry_id: int) -> Waiting:
+    """Return the entry, with its gateway held alone."""
+    missing = DecisionError(f"No entry {entry_id} waits in the quarantine.")
+    found = await quarantine.waiting(connection, [entry_id])
+    if not found:
+        raise missing
+    gateway = [found[0].gateway_id]
+    await gateways.enter(connection, gateway, gateway)
+    found = await quarantine.waiting(connection, [entry_id])  # nobody can have been faster now
+    if not found:
+        raise missing
+    return found[0]
+
+
+def _reading_fate(
+    entry: Waiting, patient_id: UUID, decision: Decision, effective_at: datetime | None
+) -> ReadingFate:
+    given = reread(entry)
+    match given:
+        case [one] if isinstance(one.record, ReadingRecord):
+            record, encoded = one.record, one.encoded
+        case _:
+            raise DecisionError(f"Entry {entry.id} is not one reading that can be read.")
+    fate = ReadingFate(
+        one,
+        record=record,
+        encoded=encoded,
+        origin=entry,
+        endings={entry.id: Ending(ASSIGNED, decision.by, decision.why)},
+        patient_id=patient_id,
+        result=Result.STORED,
+        is_decided=True,
+    )
+    if effective_at is not None:
+        fate.set_time(effective_at, TimeQuality.ESTIMATED)
+    return fate
+
+
+async def _end_twins(connection: Connection, fate: ReadingFate, decision: Decision) -> None:
+    """Let other entries of the same record end with it: one that was sent twice waits twice."""
+    reasons = [reason for reason in Reason if reason is not Reason.CORRECTION_WITHOUT_RECORD]
+    for twin in await quarantine.of_records(connection, [fate.record.record_id], reasons):
+        fate.endings[twin.id] = Ending(ASSIGNED, decision.by, decision.why)
+
+
+def _check(fate: ReadingFate, batch: Batch) -> None:
+    """Refuse what no person can decide.
+
+    Raises:
+        DecisionError: If the reading cannot be anybody's.
+    """
+    record = fate.record
+    if record.device.id not in batch.devices.assignments:
+        raise DecisionError("Its device is not registered; register it first.")
+    if implausible_time(record.effective_at, now=batch.now):
+        raise DecisionError("Its time cannot be right; say when it was measured.")
+    if refusal := impossible(record):
+        raise DecisionError(f"No living body can have it ({refusal.detail}); it can be rejected.")
+
+
+async def _told_of(
+    connection: Connection, batch: Batch, fate: ReadingFate, decision: Decision
+) -> None:
+    patient = next(iter(batch.patients.values()))
+    targets = [Versioned(one.observation.id) for one in batch.stored]
+    row = revising.provenance_row(
+        fate.record.record_id, patient, "attribution", targets, decision, now=batch.now
+    )
+    await provenance.add(connection, [row])
+
+
+async def _locked(connection: Connection, ids: set[UUID]) -> dict[UUID, Patient]:
+    people = await patients.lock(connection, ids)
+    if len(people) < len(ids):
+        raise DecisionError("No such patient is registered.")
+    return people
+
+
+async def _held(
+    connection: Connection, record_id: UUID, others: set[UUID]
+) -> tuple[KnownRecord, dict[UUID, Patient]]:
+    """Return a stored record with its gateway alone and its patient locked, and these others.
+
+    Whose it is changes only by who has the gateway alone; when it was, under the patient's lock.
+    """
+    missing = DecisionError(f"No reading {record_id} is stored.")
+    if (seen := (await records.known(connection, [record_id])).get(record_id)) is None:
+        raise missing
+    await gateways.enter(connection, [seen.gateway_id], [seen.gateway_id])
+    if (seen := (await records.known(connection, [record_id])).get(record_id)) is None:
+        raise missing
+    people = await _locked(connection, {seen.patient_id, *others})
+    known = await records.known(connection, [record_id])
+    return known[record_id], people
+
+
+async def _take_back(
+    connection: Connection,
+    known: KnownRecord,
+    people: dict[UUID, Patient],
+    decision: Decision,
+    *,
+    now: datetime,
+) -> list[Stored]:
+    """Make the record's observations ``entered-in-error``; return what that uncovers."""
+    if known.is_invalid:
+        return []
+    at, record = known.effective_at, writing.reading_of(known)
+    before = await observations.current(connection, [known.record_id], since=at, until=at)
+    revision = Revision(
+        known=known,
+        record=record,
+        patient=people[known.patient_id],
+        decision=decision,
+        trace_id=record.trace_id,
+        is_invalid=True,
+    )
+    await revising.revise(connection, [revision], now=now)
+    gone = [Gone(one.id, known.patient_id, one.code) for one in before]
+    await withdrawing.withdraw(connection, gone, decision)
+    return await withdrawing.uncovered(connection, gone, people, now=now)
