@@ -34,6 +34,12 @@ class ReaderSettings(_Settings):
     database: str
 
 
+class OperatorSettings(_Settings):
+    """For commands with which a person decides about readings."""
+
+    operator_database: str
+
+
 class _BrokerSettings(_Settings):
     broker_host: str = "localhost"
     broker_port: Annotated[int, Field(ge=1, le=65535)] = 8884
@@ -64,7 +70,7 @@ class JobsSettings(_BrokerSettings):
     hole_age_s: Annotated[int, Field(ge=1, le=86_400)] = 60
 
 
-_ALL: Final = (OwnerSettings, ReaderSettings, WorkerSettings, JobsSettings)
+_ALL: Final = (OwnerSettings, ReaderSettings, OperatorSettings, WorkerSettings, JobsSettings)
 _T = TypeVar("_T", bound=_Settings)
 
 

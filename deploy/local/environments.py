@@ -100,6 +100,7 @@ class Environments:
             **self.ingest(),
             **self.api(),
             "HEMVITAL_INGEST_OWNER_DATABASE": owner,
+            "HEMVITAL_INGEST_OPERATOR_DATABASE": self._services.database.dsn("hemvital_operator"),
             "HEMVITAL_API_OWNER_DATABASE": owner,
         }
 

@@ -18,7 +18,13 @@ from deploy.local.processes import Server, ServerError
 from deploy.local.sandbox import Mount, Sandbox
 from deploy.local.state import CHECKOUT, State, write_private
 
-ROLES: Final = ("hemvital_owner", "hemvital_ingest", "hemvital_api", "hemvital_jobs")
+ROLES: Final = (
+    "hemvital_owner",
+    "hemvital_ingest",
+    "hemvital_operator",
+    "hemvital_api",
+    "hemvital_jobs",
+)
 DATABASE: Final = "hemvital"
 
 _CONFIGURATION: Final = CHECKOUT / "deploy" / "postgresql"

@@ -5,13 +5,17 @@
 SET client_min_messages = warning;
 
 SELECT format('CREATE ROLE %I', name)
-  FROM unnest(ARRAY['hemvital_owner', 'hemvital_ingest', 'hemvital_api', 'hemvital_jobs']) AS name
+  FROM unnest(ARRAY['hemvital_owner', 'hemvital_ingest', 'hemvital_operator', 'hemvital_api',
+                    'hemvital_jobs']) AS name
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
 \gexec
 -- CREATEDB: the owner makes the databases of the tests; production may take it away.
 ALTER ROLE hemvital_owner LOGIN CREATEDB PASSWORD :'hemvital_owner';
 GRANT pg_signal_backend TO hemvital_owner;  -- to drop those while somebody is connected
 ALTER ROLE hemvital_ingest LOGIN PASSWORD :'hemvital_ingest';
+-- Whoever decides whose a reading is may do what a worker may, and change what a worker may not.
+ALTER ROLE hemvital_operator LOGIN PASSWORD :'hemvital_operator';
+GRANT hemvital_ingest TO hemvital_operator;
 ALTER ROLE hemvital_api LOGIN PASSWORD :'hemvital_api';
 ALTER ROLE hemvital_jobs LOGIN PASSWORD :'hemvital_jobs';
 
@@ -35,4 +39,4 @@ SELECT 'CREATE DATABASE hemvital TEMPLATE hemvital_empty OWNER hemvital_owner'
  WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'hemvital')
 \gexec
 REVOKE ALL ON DATABASE hemvital FROM PUBLIC;
-GRANT CONNECT ON DATABASE hemvital TO hemvital_ingest, hemvital_api, hemvital_jobs;
+GRANT CONNECT ON DATABASE hemvital TO hemvital_ingest, hemvital_operator, hemvital_api, hemvital_jobs;

@@ -102,7 +102,7 @@ async def apply(connection: Connection, batch: Batch) -> None:
         and (known.effective_at, known.time_quality)
         != (correction.effective_at, correction.time_quality)
     ]
-    batch.stored += await revising.revise(connection, revisions, now=batch.now)
+    batch.stored += await revising.revise(connection, revisions, now=batch.now, is_time_only=True)
 
 
 def _decision(known: KnownRecord, correction: TimeCorrection) -> Decision:

@@ -60,9 +60,19 @@ class Revision:
 
 
 async def revise(
-    connection: Connection, revisions: Sequence[Revision], *, now: datetime
+    connection: Connection,
+    revisions: Sequence[Revision],
+    *,
+    now: datetime,
+    is_time_only: bool = False,
 ) -> list[Stored]:
     """Put new versions in the place of the stored ones, with Provenance.
+
+    Args:
+        connection: Inside the transaction that holds the patients' locks.
+        revisions: Of records that are stored.
+        now: The time it is.
+        is_time_only: Nothing but times changes: a worker has no right to change more.
 
     Returns:
         What there is to judge: nothing of what was taken back.
@@ -87,7 +97,8 @@ async def revise(
         observation_rows += _observation_rows(one, mapped, version, now)
         told.append(_told(one, mapped, before, version, now))
         stored += _judgeable(one, mapped)
-    await records.revise(connection, [_revised_row(one) for one in revisions])
+    write = records.retime if is_time_only else records.revise
+    await write(connection, [_revised_row(one) for one in revisions])
     if observation_rows:
         await identities.put(connection, identity_rows)
         await observations.add(connection, observation_rows)

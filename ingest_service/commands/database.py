@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from psycopg import AsyncConnection
 
-from ingest_service.settings import OwnerSettings, ReaderSettings, load
+from ingest_service.settings import OperatorSettings, OwnerSettings, ReaderSettings, load
 from ingest_service.store.connections import Connection
 
 OK: Final = 0
@@ -31,8 +31,13 @@ class Commands(Protocol):
 
 
 def as_ingest(work: Callable[[Connection], Awaitable[None]]) -> None:
-    """Do this work as the role that ingest's workers have, and commit it."""
+    """Look at something as the role that ingest's workers have."""
     _run(load(ReaderSettings, os.environ).database, work)
+
+
+def as_operator(work: Callable[[Connection], Awaitable[None]]) -> None:
+    """Do this work as the role that may change whose a reading is, and commit it."""
+    _run(load(OperatorSettings, os.environ).operator_database, work)
 
 
 def as_owner(work: Callable[[Connection], Awaitable[None]]) -> None:

@@ -15,7 +15,15 @@ from ingest_service.admission import decisions
 from ingest_service.admission.fate import Result
 from ingest_service.admission.incoming import Reason
 from ingest_service.admission.persistence import readmit_surely
-from ingest_service.commands.database import FAILED, OK, Clock, Commands, as_ingest, plain
+from ingest_service.commands.database import (
+    FAILED,
+    OK,
+    Clock,
+    Commands,
+    as_ingest,
+    as_operator,
+    plain,
+)
 from ingest_service.commands.decisions import add_decider, decision_of, moment
 from ingest_service.store import alerts, quarantine
 from ingest_service.store.connections import Connection
@@ -109,7 +117,7 @@ def _assign(arguments: argparse.Namespace, clock: Clock) -> int:
         else:
             print(f"Reading {decided.record_id} is stored; alert events: {decided.alerts}.")
 
-    as_ingest(assign)
+    as_operator(assign)
     return OK
 
 
@@ -130,7 +138,7 @@ def _replay(arguments: argparse.Namespace, clock: Clock) -> int:
             if arguments.id:
                 break
 
-    as_ingest(replay)
+    as_operator(replay)
     print(
         f"{counts['entries']} looked at, {counts['stored']} let in,"
         f" {counts['moved']} wait for another reason now."
@@ -149,7 +157,7 @@ def _reject(arguments: argparse.Namespace) -> int:
             found.append(entry[1])
             await alerts.notify_pages(connection, {unit for unit in found if unit})
 
-    as_ingest(reject)
+    as_operator(reject)
     if not found:
         print(f"No entry {arguments.id} waits in the quarantine.", file=sys.stderr)
         return FAILED

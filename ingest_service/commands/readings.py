@@ -13,7 +13,15 @@ from uuid import UUID
 
 from device_adapters import registry
 from ingest_service.admission import decisions, replaying
-from ingest_service.commands.database import FAILED, OK, Clock, Commands, as_ingest, plain
+from ingest_service.commands.database import (
+    FAILED,
+    OK,
+    Clock,
+    Commands,
+    as_ingest,
+    as_operator,
+    plain,
+)
 from ingest_service.commands.decisions import add_decider, decision_of, moment
 from ingest_service.jobs.replay import decoder
 from ingest_service.store import provenance, records
@@ -64,7 +72,7 @@ def _reassign(arguments: argparse.Namespace, clock: Clock) -> int:
         )
         print(f"Reading {decided.record_id} is that patient's; alert events: {decided.alerts}.")
 
-    as_ingest(reassign)
+    as_operator(reassign)
     return OK
 
 
@@ -75,7 +83,7 @@ def _invalidate(arguments: argparse.Namespace, clock: Clock) -> int:
         )
         print(f"Reading {decided.record_id} is taken back; alert events: {decided.alerts}.")
 
-    as_ingest(invalidate)
+    as_operator(invalidate)
     return OK
 
 
@@ -109,7 +117,7 @@ def _replay(arguments: argparse.Namespace, clock: Clock) -> int:
             if arguments.record:
                 break
 
-    as_ingest(replay)
+    as_operator(replay)
     verb = "changed" if arguments.execute else "would change"
     print(
         f"{counts.total()} read: {counts['changed']} {verb}, {counts['unchanged']} alike,"

@@ -62,6 +62,16 @@ SELECT record_id, patient_id, gateway_id, effective_at, time_quality, record, at
  ORDER BY record_id
 """
 
+# A worker may change when a record was, and nothing else of it.
+_RETIME: Final = """
+UPDATE device_record d
+   SET effective_at = row.effective_at, time_quality = row.time_quality,
+       record = decode(row.record, 'base64')
+  FROM json_to_recordset(%s::json)
+       AS row(record_id uuid, effective_at timestamptz, time_quality text, record text)
+ WHERE d.record_id = row.record_id
+"""
+
 _REVISE: Final = """
 UPDATE device_record d
    SET patient_id = row.patient_id, care_unit_id = row.care_unit_id, kind = row.kind,
@@ -193,6 +203,11 @@ async def known(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Kno
     async with connection.cursor(row_factory=args_row(KnownRecord)) as cursor:
         await cursor.execute(_KNOWN, [list(ids)])
         return {row.record_id: row for row in await cursor.fetchall()}
+
+
+async def retime(connection: Connection, rows: Collection[RevisedRow]) -> None:
+    """Give known records their better times; whose they are stays."""
+    await connection.execute(_RETIME, [packed(rows)])
 
 
 async def revise(connection: Connection, rows: Collection[RevisedRow]) -> None:

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from device_adapters.contract.readings import UnsupportedFrame
 from ingest_service.store import migration
-from tests.support.ingest import document, registered
+from tests.support.ingest import document, id_of, registered
 from tests.support.services import Database
 
 pytestmark = pytest.mark.timescale
@@ -179,7 +181,10 @@ async def test_a_rejected_reading_waits_no_longer_and_keeps_its_bytes(database: 
     home = await registered(database)
     await home.give(home.cuff("350", "82"))
     [before] = home.rows("quarantine")
-    reader = {"DATABASE": database.dsn("hemvital_ingest")}
+    reader = {
+        "DATABASE": database.dsn("hemvital_ingest"),
+        "OPERATOR_DATABASE": database.dsn("hemvital_operator"),
+    }
 
     nameless = _ingest("quarantine", "reject", str(before["id"]), **reader)
     done = _ingest("quarantine", "reject", str(before["id"]), "--by", "a nurse", **reader)
@@ -191,6 +196,74 @@ async def test_a_rejected_reading_waits_no_longer_and_keeps_its_bytes(database: 
     [after] = home.rows("quarantine")
     assert (after["resolution"], after["resolved_by"]) == ("rejected", "a nurse")
     assert after["payload"] == before["payload"]
+
+
+async def test_a_reading_is_assigned_given_to_another_and_taken_back_by_commands(
+    database: Database,
+) -> None:
+    home = await registered(database, patients=2)
+    record = home.cuff("128", "82", ago=timedelta(days=365 * 8))
+    await home.give(record)
+    [waiting] = home.rows("quarantine")
+    operator = {
+        "DATABASE": database.dsn("hemvital_ingest"),
+        "OPERATOR_DATABASE": database.dsn("hemvital_operator"),
+    }
+    said = ("--by", "SE2321000016-1003", "--why", "said by telephone")
+    one, two = ("--patient", str(id_of("patient-1"))), ("--patient", str(id_of("patient-2")))
+    reading = str(record.record_id)
+
+    silent = _ingest("quarantine", "assign", str(waiting["id"]), *one, "--by", "x", **operator)
+    assigned = _ingest("quarantine", "assign", str(waiting["id"]), *one, *said, **operator)
+    given = _ingest("readings", "reassign", reading, *two, *said, **operator)
+    again = _ingest("readings", "reassign", reading, *two, *said, **operator)
+    back = _ingest("readings", "invalidate", reading, *said, **operator)
+    told = _ingest("readings", "history", reading, "--json", **operator)
+
+    assert (silent.returncode, "--why" in silent.stderr) == (2, True)
+    assert [done.returncode for done in (assigned, given, back)] == [0, 0, 0]
+    assert (again.returncode, again.stderr) == (1, "The reading is that patient's already.\n")
+    assert reading in assigned.stdout
+    lines = [json.loads(line) for line in told.stdout.splitlines()]
+    assert [(line["activity"], line["patient_id"][:8]) for line in lines] == [
+        ("attribution", one[1][:8]),
+        ("invalidation", one[1][:8]),
+        ("attribution", two[1][:8]),
+        ("invalidation", two[1][:8]),
+    ]
+
+
+async def test_replay_counts_first_and_changes_only_when_told(database: Database) -> None:
+    home = await registered(database)
+    # A frame that the blood pressure codec reads: flags, 120/80 mmHg, mean 90.
+    raw = bytes.fromhex("00780050005a00")
+    await home.give(home.record(UnsupportedFrame(reason="an older codec"), raw=raw))
+    operator = {"OPERATOR_DATABASE": database.dsn("hemvital_operator")}
+    said = ("--by", "the operator", "--why", "newer codec")
+
+    trial = _ingest("readings", "replay", *said, **operator)
+    before = home.rows("observation")
+    done = _ingest("readings", "replay", "--execute", *said, **operator)
+    again = _ingest("readings", "replay", "--execute", *said, **operator)
+
+    assert (trial.returncode, before) == (0, [])
+    assert "1 read: 1 would change" in trial.stdout
+    assert "1 read: 1 changed" in done.stdout
+    assert "0 changed, 1 alike" in again.stdout
+    [stored] = home.rows("observation")
+    assert (stored["systolic"], stored["diastolic"]) == (120, 80)
+
+
+async def test_what_waits_is_let_in_once_its_device_is_assigned(database: Database) -> None:
+    home = await registered(database)
+    await home.give(home.cuff("128", "82", ago=timedelta(days=365 * 8)))
+    operator = {"OPERATOR_DATABASE": database.dsn("hemvital_operator")}
+    home.execute("UPDATE assignment SET valid = '[2010-01-01,)'")
+
+    done = _ingest("quarantine", "replay", "--by", "the operator", **operator)
+
+    assert done.stdout == "1 looked at, 1 let in, 0 wait for another reason now.\n"
+    assert [row["systolic"] for row in home.rows("observation")] == [128]
 
 
 def test_restored_gives_the_database_another_life(database: Database) -> None:

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.timescale
 
 _INGEST = "hemvital_ingest"
 _API = "hemvital_api"
+_OPERATOR = "hemvital_operator"
 _JOBS = "hemvital_jobs"
 
 
@@ -25,7 +26,17 @@ _JOBS = "hemvital_jobs"
         (_INGEST, "UPDATE observation_history SET resource = ''"),
         (_INGEST, "DELETE FROM observation_history"),
         (_INGEST, "UPDATE identity SET record_id = gen_random_uuid()"),
+        (_INGEST, "UPDATE device_record SET is_invalid = true"),
+        (_INGEST, "UPDATE provenance SET decided_by = 'x'"),
+        (_INGEST, "DELETE FROM provenance"),
         (_INGEST, "UPDATE quarantine SET payload = ''"),
+        # Whoever decides about readings changes whose they are, not what was read.
+        (_OPERATOR, "UPDATE device_record SET raw = ''"),
+        (_OPERATOR, "UPDATE quarantine SET payload = ''"),
+        (_OPERATOR, "UPDATE provenance SET decided_by = 'x'"),
+        (_OPERATOR, "UPDATE assignment SET patient_id = gen_random_uuid()"),
+        (_OPERATOR, "UPDATE limit_set SET red_high = 300"),
+        (_OPERATOR, "SELECT * FROM access_log"),
         (_INGEST, "UPDATE quarantine SET priority = NULL"),
         (_INGEST, "DELETE FROM quarantine"),
         (_INGEST, "UPDATE alert_event SET by = 'somebody'"),

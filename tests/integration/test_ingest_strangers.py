@@ -1,0 +1,143 @@
+"""Whose a reading may not be: memory of another patient (A15), values of another person (A1)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import msgspec
+import pytest
+from fhir.resources.R4B.observation import Observation
+
+from device_adapters.contract.messages import ReadingRecord, TimeQuality
+from tests.support.decisions import (
+    ANNA,
+    BO,
+    checked,
+)
+from tests.support.ingest import CUFF, Home, registered
+from tests.support.services import Database
+
+pytestmark = pytest.mark.timescale
+
+
+@pytest.fixture
+async def home(database: Database) -> Home:
+    return await registered(database, patients=2)
+
+
+async def reissued(home: Home) -> datetime:
+    """Let the second patient have the first one's cuff since ten days ago."""
+    since = home.now - timedelta(days=10)
+    home.execute(
+        "UPDATE assignment SET valid = tstzrange('2020-01-01', %s) WHERE device_id = %s",
+        since,
+        CUFF,
+    )
+    home.execute(
+        "INSERT INTO assignment (id, device_id, patient_id, valid, decided_by)"
+        " VALUES (%s, %s, %s, tstzrange(%s, NULL), 'a nurse')",
+        uuid4(),
+        CUFF,
+        BO,
+        since,
+    )
+    return since
+
+
+def received(record: ReadingRecord, at: datetime) -> ReadingRecord:
+    reception = msgspec.structs.replace(record.reception, received_at=at)
+    return msgspec.structs.replace(record, reception=reception)
+
+
+def of_quality(record: ReadingRecord, quality: TimeQuality) -> ReadingRecord:
+    return msgspec.structs.replace(record, time_quality=quality)
+
+
+async def test_a15_what_was_measured_before_and_read_after_a_change_of_hands_waits(
+    home: Home,
+) -> None:
+    await reissued(home)
+    old = received(home.cuff("192", "118", ago=timedelta(days=20)), home.now)
+
+    await home.give(old)
+
+    [waiting] = home.rows("quarantine")
+    assert (waiting["reason"], waiting["priority"]) == ("first_session", "red")
+    assert home.rows("observation") == []
+
+
+async def test_a15_what_a_gateway_had_read_before_the_change_of_hands_is_the_first_patients(
+    home: Home,
+) -> None:
+    await reissued(home)
+
+    await home.give(home.cuff("128", "82", ago=timedelta(days=20)))
+
+    assert [row["patient_id"] for row in home.rows("observation")] == [str(ANNA)]
+
+
+@pytest.mark.parametrize("quality", [TimeQuality.ESTIMATED, TimeQuality.UNKNOWN])
+async def test_a15_in_the_first_session_a_time_nobody_vouches_for_waits(
+    home: Home, quality: TimeQuality
+) -> None:
+    await reissued(home)
+    sure = home.cuff("128", "82", ago=timedelta(minutes=2))
+
+    await home.give(sure, of_quality(home.cuff("129", "82"), quality))
+
+    assert [row["systolic"] for row in home.rows("observation")] == [128]
+    assert [row["reason"] for row in home.rows("quarantine")] == ["first_session"]
+
+
+async def test_a15_the_session_is_over_once_time_has_passed_and_a_person_dealt_with_it(
+    home: Home,
+) -> None:
+    await reissued(home)
+
+    def estimated(systolic: str, ago: timedelta) -> ReadingRecord:
+        return of_quality(home.cuff(systolic, "82", ago=ago), TimeQuality.ESTIMATED)
+
+    await home.give(estimated("121", timedelta(hours=5)))
+    await home.give(estimated("122", timedelta(hours=3)))
+    waits = [row["reason"] for row in home.rows("quarantine")]
+    assert waits == ["first_session"] * 2  # nobody has dealt with the first one
+    home.execute("UPDATE quarantine SET resolved_at = now(), resolution = 'rejected'")
+
+    await home.give(estimated("123", timedelta(hours=1)))
+
+    assert [row["systolic"] for row in home.rows("observation")] == [123]
+
+
+async def test_a15_a_device_that_nobody_had_before_is_trusted_from_the_start(home: Home) -> None:
+    await home.give(of_quality(home.cuff("128", "82"), TimeQuality.ESTIMATED))
+
+    assert home.rows("quarantine") == []
+
+
+async def test_a1_a_reading_far_from_the_patients_own_is_stored_judged_and_marked(
+    home: Home,
+) -> None:
+    usual = [home.cuff("162", "92", ago=timedelta(days=n)) for n in range(1, 12)]
+    await home.give(*usual)
+
+    await home.give(home.cuff("85", "60"))
+
+    marked = [row for row in home.rows("observation") if row["may_be_another"]]
+    assert [row["systolic"] for row in marked] == [85]
+    resource = checked(Observation, marked[0]["resource"])
+    assert any("another person" in note["text"] for note in resource["note"])
+    [alert] = [row for row in home.rows("alert") if row["last_reading_at"] > "2020"]
+    newest = alert["readings"][-1]
+    assert (newest["level"], "may_be_another" in newest["flags"]) == ("red", True)
+
+
+async def test_a1_near_the_patients_own_or_without_a_history_nothing_is_marked(
+    home: Home,
+) -> None:
+    await home.give(home.cuff("190", "100"))
+    await home.give(*(home.cuff("150", "90", ago=timedelta(days=n)) for n in range(1, 12)))
+
+    await home.give(home.cuff("170", "96"))
+
+    assert [row for row in home.rows("observation") if row["may_be_another"]] == []
