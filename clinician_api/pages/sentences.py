@@ -65,6 +65,21 @@ def reason(
     return _measured_often(catalogue)[rule] % facts
 
 
+def taken_back(catalogue: Catalogue, count: int) -> str:
+    """Return that so many of an alert's readings were taken back and count no longer."""
+    text = catalogue.ngettext(
+        "%(count)d reading taken back", "%(count)d readings taken back", count
+    )
+    return text % {"count": count}
+
+
+def all_taken_back(catalogue: Catalogue) -> str:
+    """Return the sentence of a red alert with nothing left to rest on: a person closes it (A8)."""
+    return catalogue.gettext(
+        "What this alert rested on has been taken back: judge it and close it yourself."
+    )
+
+
 def numbers(used: Evidence) -> tuple[Decimal, ...]:
     """Return a reading's numbers: systolic and diastolic, or the one value, or none."""
     if used.systolic is not None and used.diastolic is not None:

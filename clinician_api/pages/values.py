@@ -48,6 +48,8 @@ def shown(row: Measured, limits: Mapping[Measure, Limits], reader: Reader) -> Va
         doubts.append(flag(catalogue, "irregular_pulse"))
     if row.is_doubtful:
         doubts.append(_("uncertain reading"))
+    if row.may_be_another:
+        doubts.append(flag(catalogue, "may_be_another"))
     if late := lateness(row.effective_at, row.last_updated, reader):
         doubts.append(late)
     levels = [
@@ -169,4 +171,5 @@ def _flags(catalogue: Catalogue) -> Mapping[str, str]:
         "time_estimated": _("time estimated"),
         "time_unknown": _("time uncertain"),
         "suspected_double": _("possibly read twice"),
+        "may_be_another": _("may be another person"),
     }

@@ -203,12 +203,19 @@ def _alert(alert: OpenAlert, reader: Reader) -> Alert:
 
 @lru_cache(maxsize=_KEPT)  # an alert's facts never change, and pages are asked for all the time
 def _told(catalogue: Catalogue, rule: str, limits_text: str, readings_text: str) -> Told:
-    limits, used = facts.limits(limits_text), facts.readings(readings_text)
+    limits, found = facts.limits(limits_text), facts.readings(readings_text)
+    used = [reading for reading in found if not reading.is_withdrawn]
     last = used[-1] if used else None
-    doubts = (each for reading in used for each in values.flags(catalogue, reading.flags))
+    doubts = [each for reading in used for each in values.flags(catalogue, reading.flags)]
+    if used and len(used) < len(found):
+        doubts.append(sentences.taken_back(catalogue, len(found) - len(used)))
     limit = "" if last is None else sentences.limit(catalogue, rule, limits, last)
     return Told(
-        sentence=sentences.reason(catalogue, rule, limits, used),
+        sentence=(
+            sentences.reason(catalogue, rule, limits, used)
+            if used or not found
+            else sentences.all_taken_back(catalogue)
+        ),
         value="" if last is None else sentences.value(catalogue, last),
         unit=values.unit(catalogue, CODE_OF_RULE.get(rule, "")),
         limit=catalogue.gettext("limit %(limit)s") % {"limit": limit} if limit else "",
