@@ -12,9 +12,11 @@ import msgspec
 from ingest_service.store.connections import Connection
 from ingest_service.store.rows import packed
 
+# Of FHIR's PHD identifier the first half of its SHA-256 is enough to find by.
 _ADD: Final = """
-INSERT INTO identity (id, record_id, effective_at, phd_identifier, attribution)
-SELECT id, record_id, effective_at, phd_identifier, attribution
+INSERT INTO identity (id, record_id, effective_at, attribution, phd_digest)
+SELECT id, record_id, effective_at, attribution,
+       encode(substr(sha256(convert_to(phd_identifier, 'UTF8')), 1, 16), 'hex')::uuid
   FROM json_to_recordset(%s::json)
        AS row(id uuid, record_id uuid, effective_at timestamptz, phd_identifier text,
               attribution smallint)
@@ -22,14 +24,16 @@ SELECT id, record_id, effective_at, phd_identifier, attribution
 """
 
 _PUT: Final = """
-INSERT INTO identity (id, record_id, effective_at, phd_identifier, attribution)
-SELECT id, record_id, effective_at, phd_identifier, attribution
+INSERT INTO identity (id, record_id, effective_at, attribution, phd_digest)
+SELECT id, record_id, effective_at, attribution,
+       encode(substr(sha256(convert_to(phd_identifier, 'UTF8')), 1, 16), 'hex')::uuid
   FROM json_to_recordset(%s::json)
        AS row(id uuid, record_id uuid, effective_at timestamptz, phd_identifier text,
               attribution smallint)
  ORDER BY id
     ON CONFLICT (id) DO UPDATE
-   SET effective_at = excluded.effective_at, phd_identifier = excluded.phd_identifier
+   SET effective_at = excluded.effective_at, phd_identifier = NULL,
+       phd_digest = excluded.phd_digest
 """
 
 

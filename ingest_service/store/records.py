@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import msgspec
+from msgspec import structs
 from psycopg.rows import args_row
 
+from ingest_service.store import texts
 from ingest_service.store.connections import Connection
 from ingest_service.store.rows import packed
 
@@ -190,7 +192,8 @@ class ExportedRecord:
 
 async def add(connection: Connection, rows: Collection[RecordRow]) -> Added:
     """Store what is new; a record that is known by its id is left as it is."""
-    cursor = await connection.execute(_ADD, [packed(rows)])
+    stored = [structs.replace(row, record=texts.stored_record(row.record)) for row in rows]
+    cursor = await connection.execute(_ADD, [packed(stored)])
     found = await cursor.fetchall()
     return Added(
         frozenset(record_id for record_id, is_known in found if is_known),
@@ -202,17 +205,25 @@ async def known(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Kno
     """Return those of these records that are stored."""
     async with connection.cursor(row_factory=args_row(KnownRecord)) as cursor:
         await cursor.execute(_KNOWN, [list(ids)])
-        return {row.record_id: row for row in await cursor.fetchall()}
+        found = await cursor.fetchall()
+    return {
+        row.record_id: replace(row, record=texts.record_of(row.record_id, row.record))
+        for row in found
+    }
 
 
 async def retime(connection: Connection, rows: Collection[RevisedRow]) -> None:
     """Give known records their better times; whose they are stays."""
-    await connection.execute(_RETIME, [packed(rows)])
+    await connection.execute(_RETIME, [packed(_stored(rows))])
 
 
 async def revise(connection: Connection, rows: Collection[RevisedRow]) -> None:
     """Write what known records are from now on; what was read stays as it came."""
-    await connection.execute(_REVISE, [packed(rows)])
+    await connection.execute(_REVISE, [packed(_stored(rows))])
+
+
+def _stored(rows: Collection[RevisedRow]) -> list[RevisedRow]:
+    return [structs.replace(row, record=texts.stored_record(row.record)) for row in rows]
 
 
 async def ids(
