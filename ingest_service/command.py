@@ -17,7 +17,7 @@ import psycopg
 from prometheus_client import CollectorRegistry, Gauge
 
 from ingest_service import registration
-from ingest_service.commands import export, quarantine
+from ingest_service.commands import export, quarantine, receivers
 from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
 from ingest_service.jobs import service as jobs
 from ingest_service.jobs.downlink import Downlink
@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     register.add_argument("file", type=Path)
     for command in (export, quarantine):
         command.add(commands)
+    receivers.add(commands, _now)
     return parser
 
 

@@ -24,7 +24,14 @@ _MATCHING: Final = sql.SQL("""
    AND effective_at >= %(since)s
    AND effective_at < %(until)s
 """)
-_COLUMNS: Final = sql.SQL("SELECT id, version, patient_id, effective_at, last_updated, resource")
+# Whether the caller is known to receive of the patient is asked in the same statement: only so
+# it is known as of the moment that the version read was the current one (docs/adr/0020).
+_COLUMNS: Final = sql.SQL("""
+SELECT id, version, patient_id, effective_at, last_updated, resource,
+       NOT EXISTS (SELECT FROM receiver_patient r
+                    WHERE r.receiver_id = %(actor)s
+                      AND r.patient_id = observation.patient_id) AS is_first_contact
+""")
 # One patient and one code get a plain equals sign: only that reads the index (patient, code,
 # time, id) in order and stops at the limit.
 _FILTERS: Final[dict[str, LiteralString]] = {
@@ -47,7 +54,10 @@ _COUNT: Final = sql.SQL("SELECT count(*)")
 
 _WHEN = "SELECT effective_at FROM identity WHERE id = %(id)s"
 _BY_ID = """
-SELECT id, version, patient_id, effective_at, last_updated, resource
+SELECT id, version, patient_id, effective_at, last_updated, resource,
+       NOT EXISTS (SELECT FROM receiver_patient r
+                    WHERE r.receiver_id = %(actor)s
+                      AND r.patient_id = observation.patient_id) AS is_first_contact
   FROM observation
  WHERE id = %(id)s
    AND effective_at = %(effective_at)s
@@ -57,7 +67,11 @@ SELECT id, version, patient_id, effective_at, last_updated, resource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundObservation:
-    """One observation: the finished resource text and what a Bundle or header needs."""
+    """One observation: the finished resource text and what a Bundle or header needs.
+
+    ``is_first_contact`` unless the caller was known, when this was read, to receive of the
+    patient.
+    """
 
     id: UUID
     version: int
@@ -65,6 +79,7 @@ class FoundObservation:
     effective_at: datetime
     last_updated: datetime
     resource: str
+    is_first_contact: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +138,12 @@ async def read(
     async with connection.cursor(row_factory=class_row(FoundObservation)) as found:
         await found.execute(
             _BY_ID,
-            {"id": observation_id, "effective_at": when[0], "units": list(caller.care_unit_ids)},
+            {
+                "id": observation_id,
+                "effective_at": when[0],
+                "units": list(caller.care_unit_ids),
+                "actor": caller.actor,
+            },
         )
         return await found.fetchone()
 
@@ -160,6 +180,7 @@ def _values(caller: Caller, search: ObservationSearch) -> dict[str, object]:
     after_at, after_id = search.after or (None, None)
     return {
         "units": list(caller.care_unit_ids),
+        "actor": caller.actor,
         "since": search.within[0][0],
         "until": search.within[-1][1],
         "when": TimestamptzMultirange([TimestamptzRange(*each) for each in search.within]),

@@ -45,6 +45,25 @@ _JOBS = "hemvital_jobs"
         (_INGEST, "CREATE TABLE mine (id int)"),
         (_INGEST, "SELECT drop_chunks('observation', now())"),
         (_INGEST, "TRUNCATE observation"),
+        # Who received what, the API writes; what they must hear, ingest; neither takes it back.
+        (_INGEST, "INSERT INTO receiver (id, kind, name) VALUES ('x', 'pull', 'x')"),
+        (_INGEST, "INSERT INTO receiver_patient VALUES ('x', gen_random_uuid())"),
+        (_INGEST, "UPDATE receiver_news SET told_at = now()"),
+        (_INGEST, "DELETE FROM receiver_news"),
+        (_INGEST, "DELETE FROM receiver_patient"),
+        (_API, "DELETE FROM receiver_patient"),
+        (_API, "UPDATE receiver_patient SET first_at = now()"),
+        (_API, "UPDATE receiver SET name = 'x'"),
+        (_API, "DELETE FROM receiver_news"),
+        (_API, "UPDATE receiver_news SET version = 0"),
+        (
+            _API,
+            "INSERT INTO receiver_news (receiver_id, observation_id, version, patient_id,"
+            " change_id) VALUES ('x', gen_random_uuid(), 2, gen_random_uuid(),"
+            " gen_random_uuid())",
+        ),
+        (_JOBS, "SELECT * FROM receiver_patient"),
+        (_JOBS, "SELECT * FROM receiver_news"),
         # The read side writes its sessions and its log, and cannot change the log.
         (_API, "INSERT INTO alert_event (alert_id, event, by) VALUES (gen_random_uuid(), '', '')"),
         (_API, "DELETE FROM observation"),
