@@ -17,8 +17,9 @@ import psycopg
 from prometheus_client import CollectorRegistry, Gauge
 
 from ingest_service import registration
-from ingest_service.commands import export, quarantine, receivers
+from ingest_service.commands import destroy, export, forget_raw, hold, quarantine, receivers
 from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
+from ingest_service.destruction import DestructionError
 from ingest_service.jobs import service as jobs
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.observability import Health, Metrics, log_as_json, served
@@ -49,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return USAGE
+    except DestructionError as error:
+        print(error, file=sys.stderr)
+        return FAILED
     except (RegistrationError, OSError, psycopg.Error) as error:
         print(_sentence(error), file=sys.stderr)
         return FAILED
@@ -80,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     register.add_argument("file", type=Path)
     for command in (export, quarantine):
         command.add(commands)
-    receivers.add(commands, _now)
+    for timed in (receivers, hold, destroy, forget_raw):
+        timed.add(commands, _now)
     return parser
 
 

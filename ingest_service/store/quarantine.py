@@ -14,7 +14,8 @@ from psycopg.rows import args_row
 from ingest_service.store.connections import Connection
 from ingest_service.store.rows import packed
 
-# What has no number of its own is sent again and again: it is kept once.
+# What has no number of its own is sent again and again: it is kept once. What was destroyed does
+# not come back by this way either: its device is nobody's now.
 _ADD: Final = """
 INSERT INTO quarantine (gateway_id, care_unit_id, epoch, number, reason, detail, payload,
        payload_size, record_id, device_id, trace_id, priority, raised_at)
@@ -24,11 +25,12 @@ SELECT gateway_id, care_unit_id, epoch, number, reason, detail, decode(payload, 
        AS row(gateway_id text, care_unit_id uuid, epoch uuid, number bigint, reason text,
               detail text, payload text, payload_size bigint, record_id uuid, device_id text,
               trace_id text, priority text, raised_at timestamptz)
- WHERE (number IS NOT NULL AND reason <> 'number_reused')
-    OR NOT EXISTS (SELECT FROM quarantine q
-                    WHERE (q.number IS NULL OR q.reason = 'number_reused')
-                      AND q.gateway_id = row.gateway_id AND q.reason = row.reason
-                      AND q.payload = decode(row.payload, 'base64'))
+ WHERE ((number IS NOT NULL AND reason <> 'number_reused')
+        OR NOT EXISTS (SELECT FROM quarantine q
+                        WHERE (q.number IS NULL OR q.reason = 'number_reused')
+                          AND q.gateway_id = row.gateway_id AND q.reason = row.reason
+                          AND q.payload = decode(row.payload, 'base64')))
+   AND NOT EXISTS (SELECT FROM destroyed_record x WHERE x.record_id = row.record_id)
 """
 
 # No lock: what happens to the record itself is decided by its key and its patient's lock.

@@ -16,7 +16,7 @@ from ingest_service.store.rows import packed
 
 # The unique key decides, never a search before. Two records without a time of their own and with
 # the same bytes within two minutes may be one record read twice or two true measurements: both
-# are kept and the one that comes later says so.
+# are kept and the one that comes later says so. What was destroyed is known too, by its id alone.
 _ADD: Final = """
 WITH given AS MATERIALIZED (
     SELECT *
@@ -42,6 +42,7 @@ WITH given AS MATERIALIZED (
            characteristic, decode(raw, 'base64'), decode(record, 'base64'),
            user_index, effective_at, time_quality, received_at, device_clock_offset_s, trace_id
       FROM given
+     WHERE NOT EXISTS (SELECT FROM destroyed_record x WHERE x.record_id = given.record_id)
      ORDER BY record_id
         ON CONFLICT (record_id) DO NOTHING
     RETURNING record_id, is_suspected_double

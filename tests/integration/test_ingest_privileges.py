@@ -56,14 +56,18 @@ _JOBS = "hemvital_jobs"
         (_API, "UPDATE receiver SET name = 'x'"),
         (_API, "DELETE FROM receiver_news"),
         (_API, "UPDATE receiver_news SET version = 0"),
-        (
-            _API,
-            "INSERT INTO receiver_news (receiver_id, observation_id, version, patient_id,"
-            " change_id) VALUES ('x', gen_random_uuid(), 2, gen_random_uuid(),"
-            " gen_random_uuid())",
-        ),
+        (_API, "INSERT INTO receiver_news SELECT * FROM receiver_news"),
         (_JOBS, "SELECT * FROM receiver_patient"),
         (_JOBS, "SELECT * FROM receiver_news"),
+        # Holds and destruction are the owner's.
+        (_INGEST, "UPDATE legal_hold SET released_at = now()"),
+        (_INGEST, "DELETE FROM patient"),
+        (_INGEST, "INSERT INTO destroyed_record VALUES (gen_random_uuid())"),
+        (_INGEST, "DELETE FROM destroyed_record"),
+        (_INGEST, "SELECT * FROM destruction"),
+        (_API, "SELECT * FROM legal_hold"),
+        (_API, "SELECT * FROM destruction"),
+        (_JOBS, "SELECT * FROM destroyed_record"),
         # The read side writes its sessions and its log, and cannot change the log.
         (_API, "INSERT INTO alert_event (alert_id, event, by) VALUES (gen_random_uuid(), '', '')"),
         (_API, "DELETE FROM observation"),

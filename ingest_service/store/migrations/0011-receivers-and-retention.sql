@@ -1,4 +1,4 @@
--- Who received what of a patient, and what they must hear of it.
+-- Who received what of a patient and what they must hear of it; holds, and what destruction leaves.
 -- depends: 0007-jobs-see-no-patients
 
 -- Whoever gets readings from us: an EHR system that pulls (its id is its api_client's), and, when
@@ -56,3 +56,40 @@ GRANT INSERT ON receiver_news TO hemvital_ingest;
 GRANT INSERT (id, kind, name) ON receiver TO hemvital_api;
 GRANT INSERT (receiver_id, patient_id), UPDATE (last_at) ON receiver_patient TO hemvital_api;
 GRANT UPDATE (told_at) ON receiver_news TO hemvital_api;
+
+-- Nothing of this patient is destroyed or forgotten while a row here is not released.
+CREATE TABLE legal_hold (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    patient_id  uuid NOT NULL REFERENCES patient,
+    reason      text NOT NULL CHECK (reason <> ''),
+    decided_by  text NOT NULL CHECK (decided_by <> ''),
+    since       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    released_at timestamptz,
+    released_by text,
+    CHECK ((released_at IS NULL) = (released_by IS NULL))
+);
+CREATE INDEX legal_hold_open ON legal_hold (patient_id) WHERE released_at IS NULL;
+
+-- What was destroyed on whose decision: numbers and times, and who else must destroy. The patient's
+-- id is ours and names nobody; the decision, which is kept outside, says who it was. The access
+-- log's entries are found by it.
+CREATE TABLE destruction (
+    id           uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    decision     text NOT NULL CHECK (decision <> ''),
+    patient_id   uuid NOT NULL,
+    care_unit_id uuid NOT NULL,
+    done_by      text NOT NULL CHECK (done_by <> ''),
+    done_at      timestamptz NOT NULL,
+    tables       jsonb NOT NULL,
+    receivers    jsonb NOT NULL
+);
+CREATE INDEX ON destruction (patient_id);
+
+-- Records that must not come again: gateways keep what they delivered for 30 days, devices longer.
+CREATE TABLE destroyed_record (record_id uuid PRIMARY KEY);
+
+-- Set when the bytes of an old record were emptied (hemvital-ingest forget-raw).
+ALTER TABLE device_record ADD COLUMN forgotten_at timestamptz;
+ALTER TABLE quarantine ADD COLUMN forgotten_at timestamptz;
+
+GRANT SELECT ON destroyed_record TO hemvital_ingest;
