@@ -42,7 +42,7 @@ async def received(
     for _ in range(_MOST_READS):
         found = await read()
         handed_out = found[:most]
-        new = {row.patient_id for row in handed_out if row.is_first_contact} - known
+        new = {row.patient_id for row in handed_out if row.is_contact_fresh is None} - known
         if not new:
             await _hand_out(connection, caller, handed_out)
             return found
@@ -68,7 +68,7 @@ async def met(connection: Connection, caller: Caller, patient_id: UUID) -> bool:
 async def _hand_out(
     connection: Connection, caller: Caller, rows: Sequence[FoundObservation]
 ) -> None:
-    if rows:
-        await receivers.see(connection, caller, {row.patient_id for row in rows})
-        versions = [(row.id, row.version) for row in rows]
-        await receivers.told(connection, caller.actor, versions)
+    if stale := {row.patient_id for row in rows if row.is_contact_fresh is False}:
+        await receivers.see(connection, caller, stale)
+    if news := [(row.id, row.version) for row in rows if row.is_news]:
+        await receivers.told(connection, caller.actor, news)

@@ -24,14 +24,21 @@ _MATCHING: Final = sql.SQL("""
    AND effective_at >= %(since)s
    AND effective_at < %(until)s
 """)
-# Whether the caller is known to receive of the patient is asked in the same statement: only so
-# it is known as of the moment that the version read was the current one (docs/adr/0020).
-_COLUMNS: Final = sql.SQL("""
+# What the caller is as a receiver is asked in the same statement: only so it is known as of the
+# moment that the version read was the current one (docs/adr/0020).
+_FOUND: Final = """
 SELECT id, version, patient_id, effective_at, last_updated, resource,
-       NOT EXISTS (SELECT FROM receiver_patient r
-                    WHERE r.receiver_id = %(actor)s
-                      AND r.patient_id = observation.patient_id) AS is_first_contact
-""")
+       (SELECT r.last_at > clock_timestamp() - INTERVAL '1 day'
+          FROM receiver_patient r
+         WHERE r.receiver_id = %(actor)s
+           AND r.patient_id = observation.patient_id) AS is_contact_fresh,
+       EXISTS (SELECT FROM receiver_news n
+                WHERE n.receiver_id = %(actor)s
+                  AND n.observation_id = observation.id
+                  AND n.version <= observation.version
+                  AND n.told_at IS NULL) AS is_news
+"""
+_COLUMNS: Final = sql.SQL(_FOUND)
 # One patient and one code get a plain equals sign: only that reads the index (patient, code,
 # time, id) in order and stops at the limit.
 _FILTERS: Final[dict[str, LiteralString]] = {
@@ -53,24 +60,25 @@ _ORDER: Final = {
 _COUNT: Final = sql.SQL("SELECT count(*)")
 
 _WHEN = "SELECT effective_at FROM identity WHERE id = %(id)s"
-_BY_ID = """
-SELECT id, version, patient_id, effective_at, last_updated, resource,
-       NOT EXISTS (SELECT FROM receiver_patient r
-                    WHERE r.receiver_id = %(actor)s
-                      AND r.patient_id = observation.patient_id) AS is_first_contact
+_BY_ID: Final = (
+    _FOUND
+    + """
   FROM observation
  WHERE id = %(id)s
    AND effective_at = %(effective_at)s
    AND care_unit_id = ANY(%(units)s)
 """
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundObservation:
     """One observation: the finished resource text and what a Bundle or header needs.
 
-    ``is_first_contact`` unless the caller was known, when this was read, to receive of the
-    patient.
+    Attributes:
+        is_contact_fresh: Whether the caller received something of the patient within a day; None
+            if never, or where nobody asked.
+        is_news: Whether this version is news to the caller, who has not heard of it.
     """
 
     id: UUID
@@ -79,7 +87,8 @@ class FoundObservation:
     effective_at: datetime
     last_updated: datetime
     resource: str
-    is_first_contact: bool = True
+    is_contact_fresh: bool | None = None
+    is_news: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
