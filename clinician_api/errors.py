@@ -67,6 +67,13 @@ class TooLargeError(ApiError):
     code = "too-long"
 
 
+class UnsettledError(ApiError):
+    """What was asked for cannot be had this moment; nothing is wrong with the request."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "transient"
+
+
 class SignInNeededError(ApiError):
     """A page was asked for without a live session."""
 

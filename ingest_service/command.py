@@ -18,8 +18,17 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from ingest_service import registration
 from ingest_service.admission.decisions import DecisionError
-from ingest_service.commands import export, quarantine, readings
+from ingest_service.commands import (
+    destroy,
+    export,
+    forget_raw,
+    hold,
+    quarantine,
+    readings,
+    receivers,
+)
 from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
+from ingest_service.destruction import DestructionError
 from ingest_service.jobs import service as jobs
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.observability import Health, Metrics, log_as_json, served
@@ -51,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return USAGE
-    except DecisionError as error:
+    except (DecisionError, DestructionError) as error:
         print(error, file=sys.stderr)
         return FAILED
     except (RegistrationError, DictionaryError, OSError, psycopg.Error) as error:
@@ -84,8 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     register = add("register", _register, "Write who and what is known from a JSON document.")
     register.add_argument("file", type=Path)
     export.add(commands)
-    quarantine.add(commands, _now)
-    readings.add(commands, _now)
+    for timed in (quarantine, readings, receivers, hold, destroy, forget_raw):
+        timed.add(commands, _now)
     return parser
 
 

@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from fhir_mappings import identifiers
 from fhir_mappings.identifiers import PersonalIdentity
-from ingest_service.store import patients, registration
+from ingest_service.store import destruction, patients, registration
 from ingest_service.store.connections import Connection
 from ingest_service.store.registration import (
     AssignmentRow,
@@ -172,6 +172,11 @@ async def register(connection: Connection, document: Registration) -> None:
     concerned |= {one.patient_id for one in (*document.assignments, *document.limit_sets)}
     async with connection.transaction():
         await patients.lock(connection, concerned)
+        if gone := await destruction.destroyed_among(connection, concerned):
+            raise RegistrationError(
+                f"patients: the record of {min(gone)} was destroyed on a decision; a person who "
+                "comes back gets another id"
+            )
         await registration.put_organisation(
             connection,
             [ProviderRow(**one.model_dump()) for one in document.care_providers],

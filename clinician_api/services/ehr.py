@@ -1,4 +1,7 @@
-"""What EHR systems ask for; each call is one transaction, the access log's row in it."""
+"""What EHR systems ask for; each call is one transaction, the access log's row in it.
+
+At a system's first contact with a patient there is one before it, see `receiving`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from clinician_api.fhir.cursor import Cursors, Position
 from clinician_api.fhir.parameters import CURSOR
 from clinician_api.fhir.scopes import Interaction
 from clinician_api.fhir.search import Query
+from clinician_api.services import receiving
 from clinician_api.tokens import Bearer
 from device_adapters.contract import messages
 from fhir_mappings.identifiers import gateway_resource_id
@@ -69,7 +73,12 @@ async def search(
         total = await observation_search.count(connection, caller, query.search)
         await access.log(connection, caller, action="count Observation", patient_ids=())
         return bundle.searchset((), self_url=self_url, total=total)
-    found = await observation_search.find(connection, caller, query.search)
+    found = await receiving.received(
+        connection,
+        caller,
+        lambda: observation_search.find(connection, caller, query.search),
+        most=query.count,
+    )
     rows = found[: query.count]
     next_url = None
     if len(found) > query.count:
@@ -87,19 +96,24 @@ async def observation(
     connection: Connection, caller: Caller, observation_id: UUID
 ) -> FoundObservation:
     """Return one observation, or raise `NotFoundError`: also for another unit's."""
-    found = await observation_search.read(connection, caller, observation_id)
-    if found is None:
+
+    async def read() -> list[FoundObservation]:
+        one = await observation_search.read(connection, caller, observation_id)
+        return [] if one is None else [one]
+
+    rows = await receiving.received(connection, caller, read, most=1)
+    if not rows:
         raise NotFoundError("no such Observation")
     await access.log(
-        connection, caller, action="read Observation", patient_ids=(found.patient_id,)
+        connection, caller, action="read Observation", patient_ids=(rows[0].patient_id,)
     )
-    return found
+    return rows[0]
 
 
 async def patient(connection: Connection, caller: Caller, patient_id: UUID) -> PatientDetails:
     """Return one patient, or raise `NotFoundError`: also for another unit's."""
     found = await directory.patient(connection, caller, patient_id)
-    if found is None:
+    if found is None or not await receiving.met(connection, caller, found.id):
         raise NotFoundError("no such Patient")
     await access.log(connection, caller, action="read Patient", patient_ids=(found.id,))
     return found

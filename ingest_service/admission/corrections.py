@@ -10,10 +10,10 @@ from uuid import UUID, uuid5
 from device_adapters.contract.messages import ReadingRecord, TimeCorrection, decode_record
 from ingest_service.admission import revising, writing
 from ingest_service.admission.batch import Batch
-from ingest_service.admission.fate import BY_CORRECTION, ReadingFate, Result
+from ingest_service.admission.fate import BY_CORRECTION, STORED_SINCE, ReadingFate, Result
 from ingest_service.admission.incoming import Entry, Reason, Refusal, shown
 from ingest_service.admission.revising import Decision, Revision
-from ingest_service.admission.screening import implausible_time, user_slot
+from ingest_service.admission.screening import implausible_time
 from ingest_service.store import assignments, deliveries, quarantine, records
 from ingest_service.store.assignments import Assignments
 from ingest_service.store.connections import Connection
@@ -28,6 +28,11 @@ _MAY_BE_SET_FREE: Final = (
 _BY: Final = "gateway"
 _NOT_STORED: Final = Refusal(
     Reason.CORRECTION_WITHOUT_RECORD, "the reading that it corrects is not stored"
+)
+
+
+_FORGOTTEN: Final = Refusal(
+    Reason.CORRECTION_WITHOUT_RECORD, "the bytes of the reading are kept no longer"
 )
 
 
@@ -117,14 +122,21 @@ def _decision(known: KnownRecord, correction: TimeCorrection) -> Decision:
 
 
 async def _apply_overtaken(connection: Connection, readings: Sequence[ReadingFate]) -> None:
-    """Apply to new readings the corrections that overtook them and wait for them."""
+    """Apply to new readings the corrections that overtook them and wait for them.
+
+    What else waits of the same records came before and could not be stored then: it ends with
+    their admission, or an operator would decide about a reading that is stored already.
+    """
     by_id = {fate.record.record_id: fate for fate in reversed(readings)}
-    reasons = [Reason.CORRECTION_WITHOUT_RECORD]
-    for row in await quarantine.of_records(connection, list(by_id), reasons):
-        correction = decode_record(row.payload)
-        if isinstance(correction, TimeCorrection):
-            by_id[correction.record_id].correct(correction)
-            by_id[correction.record_id].endings[row.id] = BY_CORRECTION
+    for row in await quarantine.of_records(connection, list(by_id)):
+        fate = by_id[row.record_id] if row.record_id else None
+        if fate is None:
+            continue
+        if row.reason != Reason.CORRECTION_WITHOUT_RECORD:
+            fate.endings.setdefault(row.id, STORED_SINCE)
+        elif isinstance(correction := decode_record(row.payload), TimeCorrection):
+            fate.correct(correction)
+            fate.endings[row.id] = BY_CORRECTION
 
 
 async def _released(connection: Connection, unknown: Collection[UUID]) -> list[ReadingFate]:
@@ -150,11 +162,12 @@ def _unfit(
     """Return why a stored reading cannot have this time, if it cannot."""
     if refusal := implausible_time(correction.effective_at, now=now):
         return refusal
+    if not known.record:
+        return _FORGOTTEN
     if known.is_decided:
         return None  # a person said whose it is, whenever it was
-    reading = writing.reading_of(known)
     found = assignments.resolve(
-        assigned, reading.device.id, user_slot(reading), correction.effective_at
+        assigned, known.device_id, known.user_index, correction.effective_at
     )
     if found is None or found.patient_id != known.patient_id:
         return Refusal(Reason.UNASSIGNED, "the better time is not the same patient's")

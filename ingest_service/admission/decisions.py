@@ -25,7 +25,6 @@ from ingest_service.admission import (
 )
 from ingest_service.admission.batch import Batch
 from ingest_service.admission.fate import ReadingFate, Result
-from ingest_service.admission.incoming import Reason
 from ingest_service.admission.judging import Stored
 from ingest_service.admission.rereading import reread
 from ingest_service.admission.revising import Decision, Revision
@@ -91,7 +90,6 @@ async def assign(
         batch = Batch(entries=(), now=now, fates=[fate])
         batch.units = await gateways.units(connection, {entry.gateway_id})
         await corrections.meet(connection, batch)
-        await _end_twins(connection, fate, decision)
         batch.patients = await _locked(connection, {patient_id})
         batch.devices = await assignments.of_devices(connection, {fate.record.device.id})
         _check(fate, batch)
@@ -194,13 +192,6 @@ def _reading_fate(
     return fate
 
 
-async def _end_twins(connection: Connection, fate: ReadingFate, decision: Decision) -> None:
-    """Let other entries of the same record end with it: one that was sent twice waits twice."""
-    reasons = [reason for reason in Reason if reason is not Reason.CORRECTION_WITHOUT_RECORD]
-    for twin in await quarantine.of_records(connection, [fate.record.record_id], reasons):
-        fate.endings[twin.id] = Ending(ASSIGNED, decision.by, decision.why)
-
-
 def _check(fate: ReadingFate, batch: Batch) -> None:
     """Refuse what no person can decide.
 
@@ -248,8 +239,10 @@ async def _held(
     if (seen := (await records.known(connection, [record_id])).get(record_id)) is None:
         raise missing
     people = await _locked(connection, {seen.patient_id, *others})
-    known = await records.known(connection, [record_id])
-    return known[record_id], people
+    known = (await records.known(connection, [record_id]))[record_id]
+    if not known.record:
+        raise DecisionError("The reading's bytes are kept no longer; it stays as it is.")
+    return known, people
 
 
 async def _take_back(

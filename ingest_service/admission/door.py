@@ -21,7 +21,6 @@ from ingest_service.admission import (
     reissue,
     storing,
     waiting,
-    writing,
 )
 from ingest_service.admission.batch import Batch
 from ingest_service.admission.fate import ReadingFate, Result, fate_of
@@ -144,7 +143,7 @@ async def _lock(connection: Connection, batch: Batch) -> None:
     """
     readings = batch.readings()
     devices = {fate.record.device.id for fate in batch.fates if isinstance(fate, ReadingFate)}
-    devices |= {writing.reading_of(row).device.id for row in batch.known.values()}
+    devices |= {row.device_id for row in batch.known.values()}
     if not devices:
         return
     before = await assignments.of_devices(connection, devices)

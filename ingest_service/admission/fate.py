@@ -15,6 +15,8 @@ from ingest_service.store.quarantine import Ending, Waiting
 
 #: How waiting ends when a better time came.
 BY_CORRECTION: Final = Ending("time_correction", "gateway")
+#: How waiting ends when the same record came again and could be stored.
+STORED_SINCE: Final = Ending("stored", "gateway")
 
 
 class Result(StrEnum):

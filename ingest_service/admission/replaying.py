@@ -69,8 +69,8 @@ async def replay(
         is_trial: Change nothing, only count.
 
     Returns:
-        How many records are ``unchanged``, ``changed``, ``unreadable`` (as before) or
-        ``impossible`` (left as they are, since nobody can have such values).
+        How many records are ``unchanged``, ``changed``, ``unreadable`` (no codec here, or no
+        bytes any more) or ``impossible`` (left alone: nobody can have such values).
     """
     counts = Counter[str]()
     async with connection.transaction():
@@ -101,9 +101,9 @@ async def _changed(
         stored.setdefault(row.record_id, []).append(row)
     found: list[_Anew] = []
     for record_id, row in known.items():
-        record = writing.reading_of(row)
-        reading = decode(record)
-        if reading is None:
+        record = writing.reading_of(row) if row.record else None
+        reading = decode(record) if record else None
+        if record is None or reading is None:
             counts["unreadable"] += 1
             continue
         record = structs.replace(record, reading=reading)

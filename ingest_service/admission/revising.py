@@ -14,12 +14,13 @@ from fhir_mappings.observations import MappedObservation
 from fhir_mappings.provenance import Activity, Gateway, Staff, Versioned, Worker
 from ingest_service.admission import quality, writing
 from ingest_service.admission.judging import Stored
-from ingest_service.store import identities, observations, provenance, records
+from ingest_service.store import identities, observations, provenance, receivers, records
 from ingest_service.store.connections import Connection
 from ingest_service.store.identities import IdentityRow
 from ingest_service.store.observations import Change, ObservationRow, Retired
 from ingest_service.store.patients import Patient
 from ingest_service.store.provenance import ProvenanceRow
+from ingest_service.store.receivers import ChangedObservation
 from ingest_service.store.records import KnownRecord, RevisedRow
 
 
@@ -88,6 +89,7 @@ async def revise(
     identity_rows: list[IdentityRow] = []
     observation_rows: list[ObservationRow] = []
     told: list[ProvenanceRow] = []
+    changed: list[ChangedObservation] = []
     stored: list[Stored] = []
     for one in revisions:
         before = retired.get(one.known.record_id, [])
@@ -96,6 +98,7 @@ async def revise(
         identity_rows += writing.identity_rows(one.record, mapped, one.known.attribution)
         observation_rows += _observation_rows(one, mapped, version, now)
         told.append(_told(one, mapped, before, version, now))
+        changed += _changed(one, mapped, version)
         stored += _judgeable(one, mapped)
     write = records.retime if is_time_only else records.revise
     await write(connection, [_revised_row(one) for one in revisions])
@@ -103,6 +106,7 @@ async def revise(
         await identities.put(connection, identity_rows)
         await observations.add(connection, observation_rows)
     await provenance.add(connection, told)
+    await receivers.must_hear(connection, changed)
     return stored
 
 
@@ -279,6 +283,18 @@ def _told(
         now=now,
         revised=[old.id for old in retired],
     )
+
+
+def _changed(
+    one: Revision, mapped: Sequence[MappedObservation], version: int
+) -> Iterable[ChangedObservation]:
+    for each in mapped:
+        yield ChangedObservation(
+            observation_id=each.id,
+            version=version,
+            patient_id=one.patient.id,
+            change_id=one.decision.change_id,
+        )
 
 
 def _judgeable(one: Revision, mapped: Sequence[MappedObservation]) -> Iterable[Stored]:

@@ -25,9 +25,21 @@ _MATCHING: Final = sql.SQL("""
    AND effective_at >= %(since)s
    AND effective_at < %(until)s
 """)
-_COLUMNS: Final = sql.SQL(
-    "SELECT id, version, patient_id, effective_at, last_updated, resource, body"
-)
+# What the caller is as a receiver is asked in the same statement: only so it is known as of the
+# moment that the version read was the current one (docs/adr/0020).
+_FOUND: Final = """
+SELECT id, version, patient_id, effective_at, last_updated, resource, body,
+       (SELECT r.last_at > clock_timestamp() - INTERVAL '1 day'
+          FROM receiver_patient r
+         WHERE r.receiver_id = %(actor)s
+           AND r.patient_id = observation.patient_id) AS is_contact_fresh,
+       EXISTS (SELECT FROM receiver_news n
+                WHERE n.receiver_id = %(actor)s
+                  AND n.observation_id = observation.id
+                  AND n.version <= observation.version
+                  AND n.told_at IS NULL) AS is_news
+"""
+_COLUMNS: Final = sql.SQL(_FOUND)
 # One patient and one code get a plain equals sign: only that reads the index (patient, code,
 # time, id) in order and stops at the limit.
 _FILTERS: Final[dict[str, LiteralString]] = {
@@ -49,18 +61,26 @@ _ORDER: Final = {
 _COUNT: Final = sql.SQL("SELECT count(*)")
 
 _WHEN = "SELECT effective_at FROM identity WHERE id = %(id)s"
-_BY_ID = """
-SELECT id, version, patient_id, effective_at, last_updated, resource, body
+_BY_ID: Final = (
+    _FOUND
+    + """
   FROM observation
  WHERE id = %(id)s
    AND effective_at = %(effective_at)s
    AND care_unit_id = ANY(%(units)s)
 """
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundObservation:
-    """One observation: the finished resource text and what a Bundle or header needs."""
+    """One observation: the finished resource text and what a Bundle or header needs.
+
+    Attributes:
+        is_contact_fresh: Whether the caller received something of the patient within a day; None
+            if never, or where nobody asked.
+        is_news: Whether this version is news to the caller, who has not heard of it.
+    """
 
     id: UUID
     version: int
@@ -68,6 +88,8 @@ class FoundObservation:
     effective_at: datetime
     last_updated: datetime
     resource: str
+    is_contact_fresh: bool | None = None
+    is_news: bool = True
 
 
 def found_observation(  # noqa: PLR0917 a row's columns in their order
@@ -78,6 +100,8 @@ def found_observation(  # noqa: PLR0917 a row's columns in their order
     last_updated: datetime,
     resource: str | None,
     body: bytes | None,
+    is_contact_fresh: bool | None,
+    is_news: bool,
 ) -> FoundObservation:
     """Return a row with its text; raises `UnreadableTextError` where it has none."""
     return FoundObservation(
@@ -87,6 +111,8 @@ def found_observation(  # noqa: PLR0917 a row's columns in their order
         effective_at=effective_at,
         last_updated=last_updated,
         resource=texts.resource_of(observation_id, resource, body),
+        is_contact_fresh=is_contact_fresh,
+        is_news=is_news,
     )
 
 
@@ -146,7 +172,12 @@ async def read(
     async with connection.cursor(row_factory=args_row(found_observation)) as found:
         await found.execute(
             _BY_ID,
-            {"id": observation_id, "effective_at": when[0], "units": list(caller.care_unit_ids)},
+            {
+                "id": observation_id,
+                "effective_at": when[0],
+                "units": list(caller.care_unit_ids),
+                "actor": caller.actor,
+            },
         )
         return await found.fetchone()
 
@@ -183,6 +214,7 @@ def _values(caller: Caller, search: ObservationSearch) -> dict[str, object]:
     after_at, after_id = search.after or (None, None)
     return {
         "units": list(caller.care_unit_ids),
+        "actor": caller.actor,
         "since": search.within[0][0],
         "until": search.within[-1][1],
         "when": TimestamptzMultirange([TimestamptzRange(*each) for each in search.within]),

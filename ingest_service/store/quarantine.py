@@ -14,7 +14,8 @@ from psycopg.rows import args_row
 from ingest_service.store.connections import Connection
 from ingest_service.store.rows import packed
 
-# What has no number of its own is sent again and again: it is kept once.
+# What has no number of its own is sent again and again: it is kept once. What was destroyed does
+# not come back by this way either: its device is nobody's now.
 _ADD: Final = """
 INSERT INTO quarantine (gateway_id, care_unit_id, epoch, number, reason, detail, payload,
        payload_size, record_id, device_id, trace_id, schema_version, priority, raised_at,
@@ -27,18 +28,21 @@ SELECT gateway_id, care_unit_id, epoch, number, reason, detail, decode(payload, 
               detail text, payload text, payload_size bigint, record_id uuid, device_id text,
               trace_id text, schema_version text, priority text, raised_at timestamptz,
               received_at timestamptz)
- WHERE (number IS NOT NULL AND reason <> 'number_reused')
-    OR NOT EXISTS (SELECT FROM quarantine q
-                    WHERE (q.number IS NULL OR q.reason = 'number_reused')
-                      AND q.gateway_id = row.gateway_id AND q.reason = row.reason
-                      AND q.payload = decode(row.payload, 'base64'))
+ WHERE ((number IS NOT NULL AND reason <> 'number_reused')
+        OR NOT EXISTS (SELECT FROM quarantine q
+                        WHERE (q.number IS NULL OR q.reason = 'number_reused')
+                          AND q.gateway_id = row.gateway_id AND q.reason = row.reason
+                          AND q.payload = decode(row.payload, 'base64')))
+   AND NOT EXISTS (SELECT FROM destroyed_record x WHERE x.record_id = row.record_id)
 """
 
 # No lock: what happens to the record itself is decided by its key and its patient's lock.
 _OF_RECORDS: Final = """
 SELECT id, gateway_id, epoch, number, reason, payload, record_id, schema_version, received_at
   FROM quarantine
- WHERE record_id = ANY(%s) AND reason = ANY(%s) AND resolved_at IS NULL
+ WHERE record_id = ANY(%(records)s)
+   AND (%(reasons)s::text[] IS NULL OR reason = ANY(%(reasons)s))
+   AND resolved_at IS NULL
  ORDER BY id
 """
 
@@ -168,11 +172,12 @@ async def add(connection: Connection, rows: Collection[QuarantineRow]) -> None:
 
 
 async def of_records(
-    connection: Connection, records: Collection[UUID], reasons: Collection[str]
+    connection: Connection, records: Collection[UUID], reasons: Collection[str] | None = None
 ) -> list[Waiting]:
-    """Return what still waits of these records for one of these reasons."""
+    """Return what still waits of these records, for one of these reasons or for any."""
+    values = {"records": list(records), "reasons": list(reasons) if reasons else None}
     async with connection.cursor(row_factory=args_row(Waiting)) as cursor:
-        await cursor.execute(_OF_RECORDS, [list(records), list(reasons)])
+        await cursor.execute(_OF_RECORDS, values)
         return await cursor.fetchall()
 
 

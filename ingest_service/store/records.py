@@ -18,7 +18,7 @@ from ingest_service.store.rows import packed
 
 # The unique key decides, never a search before. Two records without a time of their own and with
 # the same bytes within two minutes may be one record read twice or two true measurements: both
-# are kept and the one that comes later says so.
+# are kept and the one that comes later says so. What was destroyed is known too, by its id alone.
 _ADD: Final = """
 WITH given AS MATERIALIZED (
     SELECT *
@@ -47,6 +47,7 @@ WITH given AS MATERIALIZED (
            user_index, effective_at, time_quality, received_at, device_clock_offset_s, trace_id,
            is_decided, may_be_another
       FROM given
+     WHERE NOT EXISTS (SELECT FROM destroyed_record x WHERE x.record_id = given.record_id)
      ORDER BY record_id
         ON CONFLICT (record_id) DO NOTHING
     RETURNING record_id, is_suspected_double
@@ -57,8 +58,8 @@ SELECT given.record_id, inserted.record_id IS NULL
 """
 
 _KNOWN: Final = """
-SELECT record_id, patient_id, gateway_id, effective_at, time_quality, record, attribution,
-       is_suspected_double, is_decided, is_invalid, may_be_another
+SELECT record_id, patient_id, device_id, user_index, gateway_id, effective_at, time_quality,
+       record, attribution, is_suspected_double, is_decided, is_invalid, may_be_another
   FROM device_record
  WHERE record_id = ANY(%s)
  ORDER BY record_id
@@ -162,11 +163,14 @@ class KnownRecord:
 
     ``attribution`` counts how often it was given to somebody else; ``is_decided`` tells that a
     person said whose it is, ``is_invalid`` that it was taken back, ``may_be_another`` that it was
-    far from what its patient usually measures.
+    far from what its patient usually measures. ``record`` is empty once its bytes are kept no
+    longer.
     """
 
     record_id: UUID
     patient_id: UUID
+    device_id: str
+    user_index: int | None
     gateway_id: str
     effective_at: datetime
     time_quality: str

@@ -12,7 +12,6 @@ from uuid import UUID, uuid4, uuid5
 import msgspec
 import psycopg
 from psycopg import AsyncConnection
-from zstandard import ZstdCompressionDict, ZstdDecompressor, get_frame_parameters
 
 from device_adapters.contract import identity
 from device_adapters.contract.messages import (
@@ -38,6 +37,7 @@ from ingest_service.admission.door import admit
 from ingest_service.admission.incoming import Incoming, take_apart
 from ingest_service.admission.outcome import Outcome
 from ingest_service.registration import Registration
+from tests.support import frames
 from tests.support.services import Database
 
 # Published test identities (Skatteverket); nobody has them.
@@ -276,14 +276,11 @@ class Home:
         query = f"SELECT to_jsonb(t)::text FROM {table} AS t"  # noqa: S608 tables of the tests
         with psycopg.connect(self.database.dsn()) as opened:
             found = opened.execute(query.encode()).fetchall()
-            kept = dict(opened.execute("SELECT id, content FROM text_dictionary").fetchall())
+            kept = frames.dictionaries(opened)
         rows = [msgspec.json.decode(text) for (text,) in found]
         for row in rows:
             if body := row.get("body"):
-                frame = bytes.fromhex(body.removeprefix("\\x"))
-                number = get_frame_parameters(frame).dict_id
-                dictionary = ZstdCompressionDict(kept[number])
-                row["resource"] = ZstdDecompressor(dict_data=dictionary).decompress(frame).decode()
+                row["resource"] = frames.text_of(body, kept)
         return rows
 
     def execute(self, statement: str, *values: object) -> None:
