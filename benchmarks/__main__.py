@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import ingest, visible
+from benchmarks import ingest, space, store_path, visible
 from benchmarks.ingest import IngestBench
 from benchmarks.population import Population, population, unit_hsa_id
 from deploy.local.home import Home, VirtualDevice
@@ -22,6 +23,8 @@ from deploy.local.tenancy import vacate
 
 _ROOT: Final = CHECKOUT / ".local" / "bench"
 _UNITS, _GATEWAYS, _DEVICES_EACH = 10, 20, 25
+_READINGS_EACH: Final = 1000  # of the store path, in one transaction
+_READINGS_OF_A_YEAR: Final = 20_000
 _PROBES: Final = 4
 _PROBE_EVERY_S: Final = 3.0
 _NURSE: Final = Nurse(
@@ -45,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Platform(state, _plan(region, arguments.lasting_s)) as platform:
         platform.prepare(progress)
         figures["ingest"] = _ingest(platform, state, region, arguments.messages)
+        figures["store_path"] = _store_path(platform, region)
+        figures["space"] = _space(platform, region)
         platform.start(progress)
         figures["visible"] = _visible(platform, region, arguments.lasting_s)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
@@ -111,6 +116,24 @@ def _tell_ingest(result: ingest.Result) -> None:
             f"  {cost.readings_per_s:7.0f} readings/s"
         )
     print(f"  ratio       {result.ratio:7.2f}  (CPU a reading ÷ the bare drain's a message)")
+
+
+def _store_path(platform: Platform, region: Population) -> dict[str, Any]:
+    work = store_path.run(
+        platform.services, region, readings=_READINGS_EACH, newest=datetime.now(UTC)
+    )
+    result = asyncio.run(work)
+    store_path.tell(result)
+    return asdict(result) | {"ratio": result.ratio}
+
+
+def _space(platform: Platform, region: Population) -> dict[str, Any]:
+    work = space.run(
+        platform.services, region, readings=_READINGS_OF_A_YEAR, newest=datetime.now(UTC)
+    )
+    result = asyncio.run(work)
+    space.tell(result)
+    return space.as_json(result)
 
 
 def _visible(platform: Platform, region: Population, lasting_s: float) -> dict[str, Any]:
