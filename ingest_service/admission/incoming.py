@@ -26,6 +26,7 @@ from device_adapters.contract.messages import (
     decode_message,
     decode_record,
     is_supported,
+    is_version,
 )
 from ingest_service.store.deliveries import Key
 
@@ -125,8 +126,11 @@ def take_apart(message: Incoming) -> list[Entry]:
         digest = hashlib.blake2b(message.payload, digest_size=16).hexdigest()
         detail = f"{len(message.payload)} bytes, blake2b-128 {digest}"
         return _refuse(message, delivery, Refusal(Reason.TOO_LARGE, detail))
+    if not is_version(delivery.schema):
+        refusal = Refusal(Reason.UNDECODABLE, "user property schema: not a version")
+        return _refuse(message, delivery, refusal)
     if not is_supported(delivery.schema):
-        detail = shown(f"schema version {delivery.schema}")
+        detail = f"schema version {delivery.schema}"
         return _refuse(message, delivery, Refusal(Reason.UNSUPPORTED_VERSION, detail))
     try:
         records = decode_message(message.payload, delivery)
@@ -194,10 +198,14 @@ def _trace_of(record: Record | None) -> str | None:
 
 
 def _refusal(error: ContractError) -> Refusal:
-    is_json = not isinstance(error.__cause__, msgspec.DecodeError | RecursionError) or isinstance(
-        error.__cause__, msgspec.ValidationError
-    )
-    return Refusal(Reason.SCHEMA if is_json else Reason.UNDECODABLE, shown(str(error)))
+    match error.__cause__:
+        case msgspec.ValidationError():
+            reason = Reason.SCHEMA
+        case msgspec.DecodeError() | RecursionError() | UnicodeDecodeError():
+            reason = Reason.UNDECODABLE
+        case _:
+            reason = Reason.SCHEMA
+    return Refusal(reason, shown(str(error)))
 
 
 def _trace_id(traceparent: str | None) -> str | None:
