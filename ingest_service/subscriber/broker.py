@@ -113,11 +113,12 @@ class Broker:
     def acknowledge(self, letters: Iterable[Letter]) -> None:
         """Acknowledge messages of the present connection.
 
-        A message id of an earlier connection may stand for a new message, not yet stored.
+        A message id of an earlier connection may stand for a new message, not yet stored. One
+        that was sent with QoS 0 has none, and a broker that is told so ends the connection.
         """
         with self._turn:
             for letter in letters:
-                if letter.generation == self._generation:
+                if letter.message_id and letter.generation == self._generation:
                     self._client.ack(letter.message_id, 1)
 
     def leave(self) -> None:

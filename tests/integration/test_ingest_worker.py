@@ -79,6 +79,21 @@ async def test_a_message_is_stored_receipted_and_seen_in_log_and_metrics(
     assert len(home.rows("alert")) == 1
 
 
+async def test_a_message_that_asks_for_no_acknowledgement_gets_none(
+    own: Database, tmp_path: Path
+) -> None:
+    home = await registered(own)
+    with working(own, tmp_path / "ingest.log") as worker, Gateway(own) as gw:
+        # With QoS 0 a message has no id, and to acknowledge id 0 is a protocol error (MQTT 5.0,
+        # 2.2.1): the broker would end the connection, with everybody's messages.
+        gw.publish(home.message(home.cuff("128", "82")), qos=0)
+        wait_until(lambda: gw.received() == {1})
+        gw.publish(home.message(home.cuff("129", "82")))
+        wait_until(lambda: gw.received() == {1, 2})
+
+        assert [line for line in worker.lines() if line["message"].startswith("disconn")] == []
+
+
 async def test_a_worker_killed_at_the_commit_doubles_nothing_and_loses_nothing(
     own: Database, tmp_path: Path
 ) -> None:

@@ -65,11 +65,11 @@ class Gateway:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def publish(self, message: Incoming) -> None:
+    def publish(self, message: Incoming, *, qos: int = 1) -> None:
         properties = Properties(PacketTypes.PUBLISH)
         properties.UserProperty = list(message.properties)
         topic = topics.topic(message.gateway_id, Leaf.READINGS)
-        self._client.publish(topic, message.payload, qos=1, properties=properties)
+        self._client.publish(topic, message.payload, qos=qos, properties=properties)
 
     def received(self) -> set[int]:
         """Return every number that a receipt named."""
@@ -100,6 +100,10 @@ class Worker:
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+
+    def size(self) -> int:
+        """Return the log's, in bytes."""
+        return self.log.stat().st_size
 
     def port(self) -> int:
         return next(line["port"] for line in self.lines() if line["message"] == "serving")
