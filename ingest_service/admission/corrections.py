@@ -55,7 +55,7 @@ class _Due:
 async def meet(connection: Connection, batch: Batch) -> None:
     """Bring readings and corrections together, whichever of them came first."""
     if readings := batch.readings():
-        await _apply_overtaken(connection, readings)
+        await _apply_overtaken(connection, readings, now=batch.now)
     given = batch.corrections()
     if not given:
         return
@@ -63,11 +63,14 @@ async def meet(connection: Connection, batch: Batch) -> None:
     batch.known = await records.known(connection, wanted)
     batch.fates += await _released(connection, wanted - set(batch.known))
     # A reading that waits may have been sent again beside: which of the two is stored is not
-    # known before the numbers are claimed, so both get the better time.
+    # known before the numbers are claimed, so both get the better time. One that cannot be is no
+    # better: it waits alone.
     by_id: dict[UUID, list[ReadingFate]] = {}
     for reading in batch.readings():
         by_id.setdefault(reading.record.record_id, []).append(reading)
     for _, correction in given:
+        if implausible_time(correction.effective_at, now=batch.now):
+            continue
         for reading in by_id.get(correction.record_id, ()):
             reading.correct(correction)
 
@@ -77,7 +80,11 @@ def screen(batch: Batch) -> None:
     admitted = {fate.record.record_id for fate, _ in batch.admitted()}
     for fate, correction in batch.corrections():
         known = batch.known.get(correction.record_id)
-        if known and (why := _unfit(known, correction, batch.devices.assignments, now=batch.now)):
+        if known:
+            why = _unfit(known, correction, batch.devices.assignments, now=batch.now)
+        else:
+            why = implausible_time(correction.effective_at, now=batch.now)
+        if why and (known or correction.record_id in admitted):
             fate.refuse(why)
         elif known or correction.record_id in admitted:
             fate.result = Result.TIME_CORRECTION
@@ -128,13 +135,17 @@ def reading_of(known: KnownRecord) -> ReadingRecord:
     return record
 
 
-async def _apply_overtaken(connection: Connection, readings: Sequence[ReadingFate]) -> None:
+async def _apply_overtaken(
+    connection: Connection, readings: Sequence[ReadingFate], *, now: datetime
+) -> None:
     """Apply to new readings the corrections that overtook them and wait for them."""
     by_id = {fate.record.record_id: fate for fate in reversed(readings)}
     reasons = [Reason.CORRECTION_WITHOUT_RECORD]
     for row in await quarantine.of_records(connection, list(by_id), reasons):
         correction = decode_record(row.payload)
-        if isinstance(correction, TimeCorrection):
+        if not isinstance(correction, TimeCorrection):
+            continue
+        if not implausible_time(correction.effective_at, now=now):
             by_id[row.record_id].correct(correction)
             by_id[row.record_id].waiting.append(row.id)
 
