@@ -1,0 +1,67 @@
+"""Few bytes that mean much work: bounded in one transaction, in statements and in the log."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+import pytest
+
+from device_adapters.contract.messages import Device
+from ingest_service.admission.incoming import Incoming
+from ingest_service.admission.outcome import Outcome
+from ingest_service.admission.persistence import admit_surely
+from ingest_service.store import connections
+from tests.support.ingest import Home, registered
+from tests.support.services import Database
+
+pytestmark = pytest.mark.timescale
+
+# Each transaction has a minute (docs/explanation); a slow disk writes a thousand rows a second.
+_MOST_AT_ONCE = 3_000
+
+
+@pytest.fixture
+async def home(database: Database) -> Home:
+    return await registered(database)
+
+
+async def admitted(home: Home, *messages: Incoming) -> list[Outcome]:
+    async with connections.pool(home.database.dsn("hemvital_ingest"), name="test", size=1) as pool:
+        return await admit_surely(pool, messages, clock=lambda: home.now)
+
+
+async def test_numbers_that_cost_their_sender_nothing_are_dealt_with_in_small_transactions(
+    home: Home,
+) -> None:
+    given = [home.raw_message(b"\x00", count=500) for _ in range(64)]
+
+    outcomes = await admitted(home, *given)
+
+    assert max(sum(outcome.counts.values()) for outcome in outcomes) <= _MOST_AT_ONCE
+    assert home.count("delivery") == 64 * 500
+    assert home.count("quarantine") == 64
+
+
+async def test_a_text_that_no_column_takes_does_not_halve_the_batch(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = home.cuff("128", "82")
+    bad = [home.cuff("192", "118", device=f"\0{number}") for number in range(50)]
+
+    with caplog.at_level(logging.WARNING):
+        [outcome] = await admitted(home, home.message(*bad, good))
+
+    assert outcome.counts == {"stored": 1, "quarantined": 50}
+    assert {one.reason for one in outcome.refused} == {"rejected"}
+    assert all(one.is_red for one in outcome.refused)
+    assert not [record for record in caplog.records if "split" in record.message]
+
+
+async def test_a_name_that_is_padded_with_nul_is_stored(home: Home) -> None:
+    reading = home.cuff("128", "82")
+    device = Device(id=reading.device.id, manufacturer="Example\0\0", name="cuff\0")
+
+    [outcome] = await admitted(home, home.message(msgspec.structs.replace(reading, device=device)))
+
+    assert outcome.counts == {"stored": 1}
