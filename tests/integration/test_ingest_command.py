@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from ingest_service.store import migration
 from tests.support.ingest import document, registered
 from tests.support.services import Database
 
@@ -40,53 +36,6 @@ def test_migrate_brings_an_empty_database_to_the_current_schema(empty_database: 
     assert (done.returncode, again.returncode) == (0, 0)
     assert "applied" in done.stdout
     assert again.stdout == "the schema is current\n"
-
-
-def test_several_migrations_at_once_apply_each_step_once(empty_database: Database) -> None:
-    applied: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: applied.append(migration.apply(empty_database.dsn())))
-        for _ in range(4)
-    ]
-
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-
-    assert sorted(applied)[:3] == [0, 0, 0]
-    assert len(applied) == 4
-    assert max(applied) > 0
-
-
-def test_a_killed_migration_leaves_no_lock_behind(empty_database: Database) -> None:
-    with psycopg.connect(empty_database.dsn(), autocommit=True) as other:
-        with other.transaction(force_rollback=True):
-            # The same table, not committed: the migration stands in its middle and waits.
-            other.execute("CREATE TABLE care_provider (id int)")
-            process = subprocess.Popen(
-                [sys.executable, "-m", "ingest_service.command", "migrate"],
-                env=os.environ | {"HEMVITAL_INGEST_OWNER_DATABASE": empty_database.dsn()},
-            )
-            _wait_for(other, "SELECT count(*) FROM pg_locks WHERE NOT granted")
-            process.send_signal(signal.SIGKILL)
-            process.wait(timeout=10)
-
-        assert migration.apply(empty_database.dsn()) > 0
-
-
-def test_a_lock_row_that_the_library_left_behind_is_no_obstacle(database: Database) -> None:
-    with psycopg.connect(database.dsn(), autocommit=True) as other:
-        other.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 1)")
-
-    assert migration.apply(database.dsn()) == 0
-
-
-def _wait_for(connection: psycopg.Connection, count: str) -> None:
-    deadline = time.monotonic() + 20
-    while connection.execute(count.encode()).fetchone() == (0,):
-        assert time.monotonic() < deadline, "the migration never began"
-        time.sleep(0.05)
 
 
 def test_register_writes_the_document_and_again_changes_nothing(

@@ -119,15 +119,21 @@ class Worker:
 
 @contextmanager
 def working(database: Database, log: Path, **settings: str) -> Generator[Worker]:
-    broker = Broker(services=database.services)
+    worker = started(database, log, **settings)
+    try:
+        wait_until(lambda: any(line["message"] == "subscribed" for line in worker.lines()))
+        yield worker
+    finally:
+        worker.process.kill()
+        worker.process.wait(timeout=10)
+
+
+def started(database: Database, log: Path, **settings: str) -> Worker:
+    """Start a worker, without waiting; whoever starts it ends it."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HEMVITAL_")}
+    environment |= broker_environment(Broker(services=database.services))
     environment |= {
         "HEMVITAL_INGEST_DATABASE": database.dsn("hemvital_ingest"),
-        "HEMVITAL_INGEST_BROKER_HOST": broker.host,
-        "HEMVITAL_INGEST_BROKER_PORT": str(broker.services_port),
-        "HEMVITAL_INGEST_BROKER_AUTHORITY": str(broker.services_authority),
-        "HEMVITAL_INGEST_BROKER_CERTIFICATE": str(broker.ingest.certificate),
-        "HEMVITAL_INGEST_BROKER_KEY": str(broker.ingest.key),
         "HEMVITAL_INGEST_HTTP_PORT": "0",
     }
     environment |= {f"HEMVITAL_INGEST_{name}": value for name, value in settings.items()}
@@ -137,13 +143,18 @@ def working(database: Database, log: Path, **settings: str) -> Generator[Worker]
             env=environment,
             stderr=stderr,
         )
-    worker = Worker(process, log)
-    try:
-        wait_until(lambda: any(line["message"] == "subscribed" for line in worker.lines()))
-        yield worker
-    finally:
-        process.kill()
-        process.wait(timeout=10)
+    return Worker(process, log)
+
+
+def broker_environment(broker: Broker) -> dict[str, str]:
+    """Return how ingest's programs come in by the services' door."""
+    return {
+        "HEMVITAL_INGEST_BROKER_HOST": broker.host,
+        "HEMVITAL_INGEST_BROKER_PORT": str(broker.services_port),
+        "HEMVITAL_INGEST_BROKER_AUTHORITY": str(broker.services_authority),
+        "HEMVITAL_INGEST_BROKER_CERTIFICATE": str(broker.ingest.certificate),
+        "HEMVITAL_INGEST_BROKER_KEY": str(broker.ingest.key),
+    }
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> None:
