@@ -17,8 +17,9 @@ import psycopg
 from prometheus_client import CollectorRegistry, Gauge
 
 from ingest_service import registration
-from ingest_service.commands import export, quarantine
+from ingest_service.commands import export, quarantine, release
 from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
+from ingest_service.commands.release import address_of
 from ingest_service.jobs import service as jobs
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.observability import Health, Metrics, log_as_json, served
@@ -32,7 +33,7 @@ from ingest_service.settings import (
 )
 from ingest_service.store import connections, incarnation, migration
 from ingest_service.store.connections import Connection
-from ingest_service.subscriber.broker import Broker, BrokerAddress
+from ingest_service.subscriber.broker import Broker
 from ingest_service.subscriber.inbox import Inbox
 from ingest_service.subscriber.service import Worker
 
@@ -78,24 +79,13 @@ def _parser() -> argparse.ArgumentParser:
     add("restored", _restored, "Say that the database was restored: gateways send again.")
     register = add("register", _register, "Write who and what is known from a JSON document.")
     register.add_argument("file", type=Path)
-    for command in (export, quarantine):
+    for command in (export, quarantine, release):
         command.add(commands)
     return parser
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _address(settings: WorkerSettings | JobsSettings, name: str) -> BrokerAddress:
-    return BrokerAddress(
-        host=settings.broker_host,
-        port=settings.broker_port,
-        authority=settings.broker_authority,
-        certificate=settings.broker_certificate,
-        key=settings.broker_key,
-        name=name,
-    )
 
 
 def _stop_signal() -> asyncio.Event:
@@ -117,7 +107,7 @@ async def _work(settings: WorkerSettings) -> None:
     stop = _stop_signal()
     inbox = Inbox(asyncio.get_running_loop())
     broker = Broker(
-        _address(settings, settings.client_id),
+        address_of(settings, settings.client_id),
         inbox,
         receive_maximum=settings.receive_maximum,
         session_expiry_s=settings.session_expiry_s,
@@ -153,7 +143,7 @@ def _jobs(_arguments: argparse.Namespace) -> int:
 
 async def _keep_time(settings: JobsSettings) -> None:
     stop = _stop_signal()
-    downlink = Downlink(_address(settings, settings.jobs_client_id))
+    downlink = Downlink(address_of(settings, settings.jobs_client_id))
     health = Health(lambda: downlink.trouble)
     registry = CollectorRegistry()
     connected = Gauge(

@@ -34,7 +34,9 @@ class ReaderSettings(_Settings):
     database: str
 
 
-class _BrokerSettings(_Settings):
+class BrokerSettings(_Settings):
+    """For whoever comes to the broker."""
+
     broker_host: str = "localhost"
     broker_port: Annotated[int, Field(ge=1, le=65535)] = 8884
     broker_authority: Path
@@ -43,7 +45,7 @@ class _BrokerSettings(_Settings):
     http_host: str = "127.0.0.1"
 
 
-class WorkerSettings(_BrokerSettings):
+class WorkerSettings(BrokerSettings):
     """For one ingest worker."""
 
     database: str
@@ -55,7 +57,7 @@ class WorkerSettings(_BrokerSettings):
     drain_s: Annotated[float, Field(ge=0, le=600)] = 10.0
 
 
-class JobsSettings(_BrokerSettings):
+class JobsSettings(BrokerSettings):
     """For the process that does what time demands."""
 
     jobs_database: str
@@ -64,7 +66,7 @@ class JobsSettings(_BrokerSettings):
     hole_age_s: Annotated[int, Field(ge=1, le=86_400)] = 60
 
 
-_ALL: Final = (OwnerSettings, ReaderSettings, WorkerSettings, JobsSettings)
+_ALL: Final = (OwnerSettings, ReaderSettings, BrokerSettings, WorkerSettings, JobsSettings)
 _T = TypeVar("_T", bound=_Settings)
 
 

@@ -26,7 +26,7 @@ from ingest_service.store import connections, incarnation
 from ingest_service.subscriber.broker import BrokerAddress
 from tests.support.ingest import UNIT, Home, registered
 from tests.support.services import Broker, Database
-from tests.support.worker import Gateway, Worker, wait_until, working
+from tests.support.worker import Gateway, Worker, broker_environment, wait_until, working
 
 pytestmark = [pytest.mark.timescale, pytest.mark.broker, pytest.mark.timeout(120)]
 
@@ -180,6 +180,72 @@ async def test_two_workers_share_the_load_and_one_that_leaves_takes_nothing_with
         assert any("stored" in line for line in second.lines())
 
     assert len(home.rows("device_record")) == 300
+
+
+async def test_a_dead_workers_share_is_stranded_until_it_is_released(
+    own: Database, tmp_path: Path
+) -> None:
+    home = await registered(own)
+    given = readings(home, 40)
+    with (
+        working(own, tmp_path / "log-1", CLIENT_ID="gone", SESSION_EXPIRY_S="3600") as gone,
+        working(own, tmp_path / "log-2", CLIENT_ID="ingest-2"),
+        Gateway(own) as gw,
+    ):
+        gone.process.kill()
+        gone.process.wait(timeout=10)
+        publish(gw, given)
+        await asyncio.sleep(3)  # far longer than the living one needs
+        stranded = set(range(1, 41)) - gw.received()
+
+        released = release(own, "gone")
+        again = release(own, "gone")
+        after = readings(home, 40)
+        publish(gw, after)
+        wait_until(lambda: set(range(41, 81)) <= gw.received())
+        still_stranded = set(range(1, 41)) - gw.received()
+        publish(gw, given)  # what a gateway does without a receipt
+        wait_until(lambda: gw.received() == set(range(1, 81)))
+
+    # The broker shares out in turn, to the dead one too, and drops its queue with its session.
+    assert len(stranded) == 20
+    assert (released, again) == ("gone: released\n", "gone: the broker keeps no session\n")
+    assert still_stranded == stranded
+    assert len(home.rows("device_record")) == 80
+
+
+async def test_whoever_comes_back_under_a_dead_workers_name_gets_its_share(
+    own: Database, tmp_path: Path
+) -> None:
+    home = await registered(own)
+    name = {"CLIENT_ID": "gone", "SESSION_EXPIRY_S": "3600"}
+    with working(own, tmp_path / "log-1", **name) as gone, Gateway(own) as gw:
+        gone.process.kill()
+        gone.process.wait(timeout=10)
+        publish(gw, readings(home, 40))
+        await asyncio.sleep(1)
+        assert gw.received() == set()
+
+        with working(own, tmp_path / "log-2", **name) as heir:
+            heir.process.send_signal(signal.SIGTERM)
+            assert heir.process.wait(timeout=20) == 0
+
+        wait_until(lambda: gw.received() == set(range(1, 41)))
+        assert release(own, "gone") == "gone: released\n"  # the session, without a subscription
+    assert len(home.rows("device_record")) == 40
+
+
+def release(database: Database, client_id: str) -> str:
+    """Release a worker's share as an operator does; return what the command says."""
+    broker = Broker(services=database.services)
+    return subprocess.run(
+        [sys.executable, "-m", "ingest_service.command", "release", client_id],
+        env=os.environ | broker_environment(broker),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout
 
 
 async def test_a_gateway_is_asked_once_for_a_number_that_never_came(own: Database) -> None:
