@@ -21,6 +21,7 @@ from ingest_service.commands import export, quarantine, release
 from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
 from ingest_service.commands.release import address_of
 from ingest_service.jobs import service as jobs
+from ingest_service.jobs.backlog import BacklogMetrics
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.observability import Health, Metrics, log_as_json, served
 from ingest_service.registration import RegistrationError
@@ -150,6 +151,8 @@ async def _keep_time(settings: JobsSettings) -> None:
         "hemvital_jobs_ready", "Whether the jobs can do their work.", registry=registry
     )
     connected.set_function(lambda: health.trouble() is None)
+    backlog = BacklogMetrics(_now)
+    registry.register(backlog)
     async with connections.pool(settings.jobs_database, name="hemvital-jobs", size=2) as pool:
         app = jobs.app_of(
             settings.jobs_database, pool, downlink, clock=_now, hole_age_s=settings.hole_age_s
@@ -157,7 +160,7 @@ async def _keep_time(settings: JobsSettings) -> None:
         with served(settings.http_host, settings.jobs_http_port, registry, health):
             downlink.start()
             try:
-                await jobs.serve(app, pool, health, stop, drain_s=_JOBS_DRAIN_S)
+                await jobs.serve(app, pool, health, backlog, stop, drain_s=_JOBS_DRAIN_S)
             finally:
                 downlink.stop()
 

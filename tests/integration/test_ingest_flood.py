@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import msgspec
@@ -12,7 +13,7 @@ from ingest_service.admission.incoming import Incoming
 from ingest_service.admission.outcome import Outcome
 from ingest_service.admission.persistence import admit_surely
 from ingest_service.store import connections
-from tests.support.ingest import Home, registered
+from tests.support.ingest import GATEWAY, Home, registered
 from tests.support.services import Database
 
 pytestmark = pytest.mark.timescale
@@ -65,3 +66,26 @@ async def test_a_name_that_is_padded_with_nul_is_stored(home: Home) -> None:
     [outcome] = await admitted(home, home.message(msgspec.structs.replace(reading, device=device)))
 
     assert outcome.counts == {"stored": 1}
+
+
+async def test_however_much_waits_without_a_number_the_next_is_looked_for_at_once(
+    home: Home,
+) -> None:
+    # Every comparison with what waits once took a worker past its statement's 20 s, for ever.
+    home.execute(
+        """
+        INSERT INTO quarantine (gateway_id, reason, detail, payload, payload_size)
+        SELECT 'gateway-1', 'undecodable', '', decode(repeat(md5(n::text), 10), 'hex'), 160
+          FROM generate_series(1, 100000) AS n
+        """
+    )
+    nameless = [
+        Incoming(gateway_id=GATEWAY, properties=[], payload=b"%d" % n, received_at=home.now)
+        for n in range(256)
+    ]
+
+    async with asyncio.timeout(15):
+        await admitted(home, *nameless)
+        await admitted(home, *nameless)
+
+    assert home.count("quarantine") == 100_000 + 256

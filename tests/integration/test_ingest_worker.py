@@ -26,7 +26,13 @@ from ingest_service.store import connections, incarnation
 from ingest_service.subscriber.broker import BrokerAddress
 from tests.support.ingest import UNIT, Home, registered
 from tests.support.services import Broker, Database
-from tests.support.worker import Gateway, Worker, broker_environment, wait_until, working
+from tests.support.worker import (
+    Gateway,
+    broker_environment,
+    keeping_time,
+    wait_until,
+    working,
+)
 
 pytestmark = [pytest.mark.timescale, pytest.mark.broker, pytest.mark.timeout(120)]
 
@@ -328,28 +334,6 @@ class _Deaf:
 
 
 def test_the_jobs_process_becomes_ready_and_stops(own: Database, tmp_path: Path) -> None:
-    broker = Broker(services=own.services)
-    with (tmp_path / "ingest.log").open("wb") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ingest_service.command", "jobs"],
-            env=os.environ
-            | {
-                "HEMVITAL_INGEST_JOBS_DATABASE": own.dsn("hemvital_jobs"),
-                "HEMVITAL_INGEST_BROKER_HOST": broker.host,
-                "HEMVITAL_INGEST_BROKER_PORT": str(broker.services_port),
-                "HEMVITAL_INGEST_BROKER_AUTHORITY": str(broker.services_authority),
-                "HEMVITAL_INGEST_BROKER_CERTIFICATE": str(broker.ingest.certificate),
-                "HEMVITAL_INGEST_BROKER_KEY": str(broker.ingest.key),
-                "HEMVITAL_INGEST_JOBS_HTTP_PORT": "0",
-            },
-            stderr=stderr,
-        )
-    jobs = Worker(process, tmp_path / "ingest.log")
-    try:
-        wait_until(lambda: any(line["message"] == "serving" for line in jobs.lines()))
-        wait_until(lambda: jobs.get("/readyz") == (200, "ready"))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
-    finally:
-        process.kill()
-        process.wait(timeout=10)
+    with keeping_time(own, tmp_path / "ingest.log") as jobs:
+        jobs.process.send_signal(signal.SIGTERM)
+        assert jobs.process.wait(timeout=20) == 0

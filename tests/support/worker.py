@@ -128,8 +128,27 @@ def working(database: Database, log: Path, **settings: str) -> Generator[Worker]
         worker.process.wait(timeout=10)
 
 
-def started(database: Database, log: Path, **settings: str) -> Worker:
-    """Start a worker, without waiting; whoever starts it ends it."""
+@contextmanager
+def keeping_time(database: Database, log: Path) -> Generator[Worker]:
+    """Run the jobs' process, ready."""
+    jobs = started(
+        database,
+        log,
+        command="jobs",
+        JOBS_DATABASE=database.dsn("hemvital_jobs"),
+        JOBS_HTTP_PORT="0",
+    )
+    try:
+        wait_until(lambda: any(line["message"] == "serving" for line in jobs.lines()))
+        wait_until(lambda: jobs.get("/readyz") == (200, "ready"))
+        yield jobs
+    finally:
+        jobs.process.kill()
+        jobs.process.wait(timeout=10)
+
+
+def started(database: Database, log: Path, *, command: str = "run", **settings: str) -> Worker:
+    """Start a worker, or the jobs, without waiting; whoever starts it ends it."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HEMVITAL_")}
     environment |= broker_environment(Broker(services=database.services))
     environment |= {
@@ -139,7 +158,7 @@ def started(database: Database, log: Path, **settings: str) -> Worker:
     environment |= {f"HEMVITAL_INGEST_{name}": value for name, value in settings.items()}
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ingest_service.command", "run"],
+            [sys.executable, "-m", "ingest_service.command", command],
             env=environment,
             stderr=stderr,
         )
