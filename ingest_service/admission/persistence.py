@@ -12,7 +12,7 @@ import psycopg
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
-    retry_if_exception_type,
+    retry_if_exception,
     wait_random_exponential,
 )
 
@@ -46,10 +46,10 @@ async def admit_surely(
 ) -> list[Outcome]:
     """Return once every record is dealt with, however long the database is away.
 
-    A batch that fails for a record's sake is split in halves until the bad one stands alone, so
-    that it takes nothing with it, not even what came in the same message. It is then admitted
-    without being judged, with an alert that says so; where that fails too, it goes to the
-    quarantine.
+    A batch that fails for a record's sake, or takes too long, is split in halves until the bad
+    one stands alone, so that it takes nothing with it, not even what came in the same message.
+    It is then admitted without being judged, with an alert that says so; where that fails too,
+    it goes to the quarantine.
     """
     outcomes: list[Outcome] = []
     entries: list[Entry] = []
@@ -104,9 +104,14 @@ async def _persist(
         async with pool.connection() as connection:
             return await admit(connection, entries, now=clock(), is_blind=is_blind)
 
+    def is_the_worlds(error: BaseException) -> bool:
+        # What takes longer than a statement may does so again: half of it may not.
+        is_too_long = isinstance(error, psycopg.errors.QueryCanceled) and len(entries) > 1
+        return isinstance(error, _WORLD) and not is_too_long
+
     # Without an end: the broker keeps what waits, and /readyz tells whoever looks.
     retrying = AsyncRetrying(
-        retry=retry_if_exception_type(_WORLD),
+        retry=retry_if_exception(is_the_worlds),
         wait=wait_random_exponential(multiplier=_FIRST_DELAY_S, max=_LONGEST_DELAY_S),
         before_sleep=_tell,
     )

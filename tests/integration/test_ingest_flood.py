@@ -7,6 +7,10 @@ import logging
 
 import msgspec
 import pytest
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool
 
 from device_adapters.contract.messages import Device
 from ingest_service.admission.incoming import Incoming
@@ -89,3 +93,26 @@ async def test_however_much_waits_without_a_number_the_next_is_looked_for_at_onc
         await admitted(home, *nameless)
 
     assert home.count("quarantine") == 100_000 + 256
+
+
+async def test_a_batch_that_takes_longer_than_a_statement_may_is_halved(home: Home) -> None:
+    home.execute(
+        """
+        CREATE FUNCTION wait_a_little() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END';
+        CREATE TRIGGER slow BEFORE INSERT ON delivery FOR EACH ROW EXECUTE FUNCTION wait_a_little()
+        """
+    )
+    dsn = make_conninfo(
+        home.database.dsn("hemvital_ingest"), options="-c statement_timeout=1000ms"
+    )
+    pool = AsyncConnectionPool(
+        dsn, connection_class=AsyncConnection[TupleRow], min_size=1, max_size=1, open=False
+    )
+
+    async with asyncio.timeout(20), pool:
+        message = home.message(*(home.cuff("128", "82") for _ in range(16)))
+        outcomes = await admit_surely(pool, [message], clock=lambda: home.now)
+
+    assert [outcome.counts for outcome in outcomes] == [{"stored": 8}, {"stored": 8}]
+    assert home.count("quarantine") == 0
