@@ -85,6 +85,39 @@ async def test_a_message_is_stored_receipted_and_seen_in_log_and_metrics(
     assert len(home.rows("alert")) == 1
 
 
+async def test_a_scrape_tells_lag_batches_refusals_and_duplicates(
+    own: Database, tmp_path: Path
+) -> None:
+    home = await registered(own)
+    with working(own, tmp_path / "ingest.log") as worker, Gateway(own) as gw:
+        for message in (good := readings(home, 2)) + good:  # and again
+            gw.publish(message)
+        gw.publish(home.message(home.cuff("350", "82"), home.cuff("128", "82", device="nobodys")))
+        gw.publish(home.raw_message(b"{", count=3))
+        wait_until(lambda: gw.received() == set(range(1, 8)))
+        await asyncio.sleep(0.3)
+
+        samples = [line for line in worker.get("/metrics")[1].splitlines() if line[0] != "#"]
+
+    found = {name: float(value) for name, value in (line.rsplit(" ", 1) for line in samples)}
+    expected = {
+        'hemvital_ingest_records_total{outcome="stored"}': 2,
+        'hemvital_ingest_records_total{outcome="duplicate"}': 2,
+        'hemvital_ingest_records_total{outcome="quarantined"}': 5,
+        'hemvital_ingest_quarantined_total{reason="impossible_value"}': 1,
+        'hemvital_ingest_quarantined_total{reason="unknown_device"}': 1,
+        'hemvital_ingest_quarantined_total{reason="undecodable"}': 3,
+        "hemvital_ingest_batch_messages_sum": 6,
+        "hemvital_ingest_queued_messages": 0,
+        "hemvital_ingest_alert_events_total": 0,
+    }
+    assert {name: found.get(name) for name in expected} == expected
+    assert 0 < found["hemvital_ingest_lag_seconds_sum"] < 60
+    batches = found["hemvital_ingest_batch_messages_count"]
+    assert found["hemvital_ingest_lag_seconds_count"] == batches
+    assert found["hemvital_ingest_batch_seconds_count"] == batches
+
+
 async def test_a_message_that_asks_for_no_acknowledgement_gets_none(
     own: Database, tmp_path: Path
 ) -> None:
