@@ -206,6 +206,7 @@ def _check_log(worker: Worker, messages: int) -> None:
 
 
 def _tells(text: str) -> bool:
+    """Tell whether a name, a value, or JSON of a payload within JSON stands in the text."""
     return any(part in text for part in (*NAME.split(), *VALUES, "diastolic\\"))
 
 

@@ -29,7 +29,7 @@ from tests.support.gateway import gateway_environment
 from tests.support.ingest import CUFF, UNIT, Home, id_of, registered
 from tests.support.sending import SendingHalf, sending
 from tests.support.services import Broker, Database
-from tests.support.worker import Worker, started
+from tests.support.worker import Worker, started, wait_until
 
 pytestmark = [pytest.mark.timescale, pytest.mark.broker]
 
@@ -87,6 +87,8 @@ class _Crew:
 
     def drain(self, name: str) -> int:
         worker = self.workers.pop(name)
+        # One that is told so before it listens to signals just ends, and has nothing to finish.
+        wait_until(lambda: any(line["message"] == "serving" for line in worker.lines()))
         worker.process.send_signal(signal.SIGTERM)
         return worker.process.wait(timeout=30)
 

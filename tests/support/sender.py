@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Self
@@ -64,7 +64,7 @@ class Sender:
         self._client.loop_stop()
 
     def publish(self, messages: Sequence[Message]) -> list[int]:
-        """Publish these and return the broker's answer to each, nought for those without one."""
+        """Publish these and return the broker's answer to each; nought where none is due."""
         self._answers.clear()
         sent = [self._publish(message, message.qos) for message in messages]
         _wait(lambda: len(self._answers) == len(sent), "the broker did not answer all")
@@ -139,7 +139,7 @@ def _merged(ranges: Sequence[Range]) -> list[Range]:
     return merged
 
 
-def _wait(is_so: Any, what: str, seconds: float = _WITHIN_S) -> None:
+def _wait(is_so: Callable[[], bool], what: str, seconds: float = _WITHIN_S) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, what
