@@ -228,7 +228,7 @@ async def test_a_dead_workers_share_is_stranded_until_it_is_released(
     given = readings(home, 40)
     with (
         working(own, tmp_path / "log-1", CLIENT_ID="gone", SESSION_EXPIRY_S="3600") as gone,
-        working(own, tmp_path / "log-2", CLIENT_ID="ingest-2"),
+        working(own, tmp_path / "log-2", CLIENT_ID="ingest-2") as alive,
         Gateway(own) as gw,
     ):
         gone.process.kill()
@@ -239,6 +239,8 @@ async def test_a_dead_workers_share_is_stranded_until_it_is_released(
 
         released = release(own, "gone")
         again = release(own, "gone")
+        by_mistake = release(own, "ingest-2")
+        wait_until(lambda: sum(line["message"] == "subscribed" for line in alive.lines()) == 2)
         after = readings(home, 40)
         publish(gw, after)
         wait_until(lambda: set(range(41, 81)) <= gw.received())
@@ -249,6 +251,7 @@ async def test_a_dead_workers_share_is_stranded_until_it_is_released(
     # The broker shares out in turn, to the dead one too, and drops its queue with its session.
     assert len(stranded) == 20
     assert (released, again) == ("gone: released\n", "gone: the broker keeps no session\n")
+    assert by_mistake == "ingest-2: released\n"  # and that one came back
     assert still_stranded == stranded
     assert len(home.rows("device_record")) == 80
 
