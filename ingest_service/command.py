@@ -27,10 +27,13 @@ from ingest_service.commands import (
     quarantine,
     readings,
     receivers,
+    release,
 )
 from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
+from ingest_service.commands.release import address_of
 from ingest_service.destruction import DestructionError
 from ingest_service.jobs import service as jobs
+from ingest_service.jobs.backlog import BacklogMetrics
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.observability import Health, Metrics, log_as_json, served
 from ingest_service.registration import RegistrationError
@@ -44,7 +47,7 @@ from ingest_service.settings import (
 from ingest_service.store import connections, incarnation, migration
 from ingest_service.store.connections import Connection
 from ingest_service.store.text_dictionaries import DictionaryError
-from ingest_service.subscriber.broker import Broker, BrokerAddress
+from ingest_service.subscriber.broker import Broker
 from ingest_service.subscriber.inbox import Inbox
 from ingest_service.subscriber.service import Worker
 
@@ -98,7 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     add("restored", _restored, "Say that the database was restored: gateways send again.")
     register = add("register", _register, "Write who and what is known from a JSON document.")
     register.add_argument("file", type=Path)
-    export.add(commands)
+    for command in (export, release):
+        command.add(commands)
     for timed in (quarantine, readings, receivers, hold, destroy, forget_raw):
         timed.add(commands, _now)
     return parser
@@ -106,17 +110,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _address(settings: WorkerSettings | JobsSettings, name: str) -> BrokerAddress:
-    return BrokerAddress(
-        host=settings.broker_host,
-        port=settings.broker_port,
-        authority=settings.broker_authority,
-        certificate=settings.broker_certificate,
-        key=settings.broker_key,
-        name=name,
-    )
 
 
 def _stop_signal() -> asyncio.Event:
@@ -142,7 +135,7 @@ async def _work(settings: WorkerSettings) -> None:
     stop = _stop_signal()
     inbox = Inbox(asyncio.get_running_loop())
     broker = Broker(
-        _address(settings, settings.client_id),
+        address_of(settings, settings.client_id),
         inbox,
         receive_maximum=settings.receive_maximum,
         session_expiry_s=settings.session_expiry_s,
@@ -178,13 +171,15 @@ def _jobs(_arguments: argparse.Namespace) -> int:
 
 async def _keep_time(settings: JobsSettings) -> None:
     stop = _stop_signal()
-    downlink = Downlink(_address(settings, settings.jobs_client_id))
+    downlink = Downlink(address_of(settings, settings.jobs_client_id))
     health = Health(lambda: downlink.trouble)
     registry = CollectorRegistry()
     connected = Gauge(
         "hemvital_jobs_ready", "Whether the jobs can do their work.", registry=registry
     )
     connected.set_function(lambda: health.trouble() is None)
+    backlog = BacklogMetrics(_now)
+    registry.register(backlog)
     async with connections.pool(settings.jobs_database, name="hemvital-jobs", size=2) as pool:
         app = jobs.app_of(
             settings.jobs_database, pool, downlink, clock=_now, hole_age_s=settings.hole_age_s
@@ -192,7 +187,7 @@ async def _keep_time(settings: JobsSettings) -> None:
         with served(settings.http_host, settings.jobs_http_port, registry, health):
             downlink.start()
             try:
-                await jobs.serve(app, pool, health, stop, drain_s=_JOBS_DRAIN_S)
+                await jobs.serve(app, pool, health, backlog, stop, drain_s=_JOBS_DRAIN_S)
             finally:
                 downlink.stop()
 

@@ -40,7 +40,9 @@ class OperatorSettings(_Settings):
     operator_database: str
 
 
-class _BrokerSettings(_Settings):
+class BrokerSettings(_Settings):
+    """For whoever comes to the broker."""
+
     broker_host: str = "localhost"
     broker_port: Annotated[int, Field(ge=1, le=65535)] = 8884
     broker_authority: Path
@@ -49,7 +51,7 @@ class _BrokerSettings(_Settings):
     http_host: str = "127.0.0.1"
 
 
-class WorkerSettings(_BrokerSettings):
+class WorkerSettings(BrokerSettings):
     """For one ingest worker."""
 
     database: str
@@ -61,7 +63,7 @@ class WorkerSettings(_BrokerSettings):
     drain_s: Annotated[float, Field(ge=0, le=600)] = 10.0
 
 
-class JobsSettings(_BrokerSettings):
+class JobsSettings(BrokerSettings):
     """For the process that does what time demands."""
 
     jobs_database: str
@@ -70,7 +72,14 @@ class JobsSettings(_BrokerSettings):
     hole_age_s: Annotated[int, Field(ge=1, le=86_400)] = 60
 
 
-_ALL: Final = (OwnerSettings, ReaderSettings, OperatorSettings, WorkerSettings, JobsSettings)
+_ALL: Final = (
+    OwnerSettings,
+    ReaderSettings,
+    OperatorSettings,
+    BrokerSettings,
+    WorkerSettings,
+    JobsSettings,
+)
 _T = TypeVar("_T", bound=_Settings)
 
 

@@ -58,3 +58,11 @@ def database(services: Services, migrated_template: Database) -> Generator[Datab
     """A database of this test alone with the current schema."""
     with cloned(services, migrated_template.name) as fresh:
         yield fresh
+
+
+@pytest.fixture
+def own(disposable_services: Services) -> Generator[Database]:
+    """A database and a broker of this test alone: nobody else's worker shares its messages."""
+    with cloned(disposable_services, EMPTY) as database:
+        migration.apply(database.dsn())
+        yield database

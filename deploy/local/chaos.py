@@ -24,6 +24,7 @@ from deploy.local.state import CHECKOUT, State
 from deploy.local.tenancy import InUseError, vacate
 
 BROKER_AND_DISK: Final = f"{BROKER}-and-disk"
+_WORKERS: Final = 2  # on the shared subscription: each may die with its share
 _CALM_S: Final = (0.2, 3.0)  # between one part's return and the next kill
 _DOWN_S: Final = (0.0, 2.0)  # how long a killed part stays away
 # A broker that came back before the workers may have taken a message for nobody: the gateway's
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _plan(every_s: float) -> Plan:
     every = ("--every", str(every_s))
-    return scenario.plan(*([*every, "--seed", seed] for seed in "123"))
+    return scenario.plan(*([*every, "--seed", seed] for seed in "123"), workers=_WORKERS)
 
 
 def _rage(platform: Platform, random: Random, kills: int, only: Sequence[str] | None) -> None:

@@ -51,14 +51,15 @@ class Environments:
         """Return where a program serves /metrics, /healthz and /readyz."""
         return f"http://127.0.0.1:{self.port(f'{name}-monitoring')}"
 
-    def ingest(self) -> Mapping[str, str]:
-        """Return the settings of ingest's worker and jobs."""
+    def ingest(self, worker: str = "ingest", number: int = 1) -> Mapping[str, str]:
+        """Return the settings of an ingest worker, and of the jobs."""
         database, broker = self._services.database, self._services.broker
         certificates = self._services.certificates
         return {
             "HEMVITAL_INGEST_DATABASE": database.dsn("hemvital_ingest"),
             "HEMVITAL_INGEST_JOBS_DATABASE": database.dsn("hemvital_jobs"),
-            "HEMVITAL_INGEST_HTTP_PORT": str(self.port("ingest-monitoring")),
+            "HEMVITAL_INGEST_CLIENT_ID": f"ingest-{number}",
+            "HEMVITAL_INGEST_HTTP_PORT": str(self.port(f"{worker}-monitoring")),
             "HEMVITAL_INGEST_JOBS_HTTP_PORT": str(self.port("jobs-monitoring")),
             **_broker("HEMVITAL_INGEST_", certificates.services, INGEST, broker.services_port),
         }

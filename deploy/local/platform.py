@@ -41,13 +41,17 @@ class Nurse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a platform consists of, beside the services; ``units`` are HSA-ids."""
+    """What a platform consists of, beside the services; ``units`` are HSA-ids.
+
+    ``workers`` is how many share the readings; the first is called as the only one would be.
+    """
 
     registration: Path
     units: Sequence[str]
     homes: Sequence[Home]
     nurses: Sequence[Nurse]
     ehr_client: str
+    workers: int = 1
 
 
 class Platform:
@@ -253,12 +257,7 @@ class Platform:
 
     def _server_programs(self) -> Sequence[Program]:
         return [
-            Program(
-                name=INGEST_PROGRAM,
-                command=["hemvital-ingest", "run"],
-                environment=self.environments.ingest(),
-                ready_url=f"{self.environments.monitoring('ingest')}/readyz",
-            ),
+            *(self._worker(number) for number in range(1, self._plan.workers + 1)),
             Program(
                 name="jobs",
                 command=["hemvital-ingest", "jobs"],
@@ -282,6 +281,15 @@ class Platform:
                 ready_url=f"{self.environments.monitoring('api')}/readyz",
             ),
         ]
+
+    def _worker(self, number: int) -> Program:
+        name = INGEST_PROGRAM if number == 1 else f"{INGEST_PROGRAM}-{number}"
+        return Program(
+            name=name,
+            command=["hemvital-ingest", "run"],
+            environment=self.environments.ingest(name, number),
+            ready_url=f"{self.environments.monitoring(name)}/readyz",
+        )
 
     def _users(self) -> Sequence[str]:
         arguments: list[str] = []

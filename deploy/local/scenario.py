@@ -21,7 +21,9 @@ NURSE: Final = Nurse(
 CUFF_1, CUFF_2, OXIMETER_2 = "F0:00:00:00:01:01", "F0:00:00:00:02:01", "F0:00:00:00:02:02"
 
 
-def plan(cuff_1: Sequence[str], cuff_2: Sequence[str], oximeter_2: Sequence[str]) -> Plan:
+def plan(
+    cuff_1: Sequence[str], cuff_2: Sequence[str], oximeter_2: Sequence[str], *, workers: int = 1
+) -> Plan:
     """Return the platform of the demo's two homes, each device with its schedule."""
     return Plan(
         registration=REGISTRATION,
@@ -45,4 +47,5 @@ def plan(cuff_1: Sequence[str], cuff_2: Sequence[str], oximeter_2: Sequence[str]
         ],
         nurses=[NURSE],
         ehr_client=EHR_CLIENT,
+        workers=workers,
     )

@@ -7,6 +7,7 @@ the gateway's epoch. Where it stands among the gateway's records is in the MQTT 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -51,7 +52,7 @@ _Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class ContractError(ValueError):
-    """The message breaks the contract; the text says which part."""
+    """The message breaks the contract; the text says which part, and never what stood there."""
 
 
 class TimeQuality(StrEnum):
@@ -203,6 +204,9 @@ _STATUS: Final = msgspec.json.Decoder(GatewayStatus)
 _MAX_NUMBER: Final = 2**63 - 1 - MAX_RECORDS  # what the database's bigint holds
 
 _MAX_UTC_OFFSET: Final = timedelta(hours=14)  # the largest that is, and that FHIR writes
+# msgspec repeats an unknown enumerated value or tag, which may be anything that somebody typed.
+_REPEATED: Final = re.compile(r"(Invalid (?:enum )?value) .*?( - at `[^`]*`)?", re.DOTALL)
+_VERSION: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _NO_NUMBER: Final = "not a number that a device can send"
 _NUMBERS: Final[dict[type[Reading], tuple[str, ...]]] = {
     BloodPressure: ("systolic", "diastolic", "mean", "pulse_per_min"),
@@ -289,7 +293,9 @@ def decode_delivery(properties: Iterable[tuple[str, str]]) -> Delivery:
     found: dict[str, str] = {}
     for name, value in properties:
         if name in found:
-            raise ContractError(f"user property {name}: given twice")
+            # Only a name of ours: another one may be anything.
+            shown = name if name in Delivery.__struct_fields__ else "of another name"
+            raise ContractError(f"user property {shown}: given twice")
         found[name] = value
     try:
         delivery = msgspec.convert(found, Delivery, strict=False)
@@ -302,6 +308,11 @@ def decode_delivery(properties: Iterable[tuple[str, str]]) -> Delivery:
     return delivery
 
 
+def is_version(schema: str) -> bool:
+    """Tell whether the text is a schema version at all: a major number, maybe a minor one."""
+    return _VERSION.fullmatch(schema) is not None
+
+
 def is_supported(schema: str) -> bool:
     """Tell whether this program reads messages of that schema version: by its major number."""
     return schema.partition(".")[0] == str(SCHEMA_MAJOR)
@@ -311,7 +322,12 @@ def _decode(decoder: msgspec.json.Decoder[_T], payload: bytes) -> _T:
     try:
         return decoder.decode(payload)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise ContractError(str(error)) from error
+        raise ContractError(_without_value(str(error))) from error
+
+
+def _without_value(text: str) -> str:
+    repeated = _REPEATED.fullmatch(text)
+    return f"{repeated[1]}{repeated[2] or ''}" if repeated else text
 
 
 def _check_numbers(reading: Reading) -> None:

@@ -39,7 +39,7 @@ _FORGOTTEN: Final = Refusal(
 async def meet(connection: Connection, batch: Batch) -> None:
     """Bring readings and corrections together, whichever of them came first."""
     if readings := batch.readings():
-        await _apply_overtaken(connection, readings)
+        await _apply_overtaken(connection, readings, now=batch.now)
     given = batch.corrections()
     if not given:
         return
@@ -49,11 +49,14 @@ async def meet(connection: Connection, batch: Batch) -> None:
     released = await _released(connection, wanted - set(batch.known))
     batch.fates += [fate for fate in released if not taken & set(fate.endings)]
     # A reading that waits may have been sent again beside: which of the two is stored is not
-    # known before the numbers are claimed, so both get the better time.
+    # known before the numbers are claimed, so both get the better time. One that cannot be is no
+    # better: it waits alone.
     by_id: dict[UUID, list[ReadingFate]] = {}
     for reading in batch.readings():
         by_id.setdefault(reading.record.record_id, []).append(reading)
     for _, correction in given:
+        if implausible_time(correction.effective_at, now=batch.now):
+            continue
         for reading in by_id.get(correction.record_id, ()):
             reading.correct(correction)
 
@@ -63,7 +66,11 @@ def screen(batch: Batch) -> None:
     admitted = {fate.record.record_id for fate, _ in batch.admitted()}
     for fate, correction in batch.corrections():
         known = batch.known.get(correction.record_id)
-        if known and (why := _unfit(known, correction, batch.devices.assignments, now=batch.now)):
+        if known:
+            why = _unfit(known, correction, batch.devices.assignments, now=batch.now)
+        else:
+            why = implausible_time(correction.effective_at, now=batch.now)
+        if why and (known or correction.record_id in admitted):
             fate.refuse(why)
         elif known or correction.record_id in admitted:
             fate.result = Result.TIME_CORRECTION
@@ -121,7 +128,9 @@ def _decision(known: KnownRecord, correction: TimeCorrection) -> Decision:
     )
 
 
-async def _apply_overtaken(connection: Connection, readings: Sequence[ReadingFate]) -> None:
+async def _apply_overtaken(
+    connection: Connection, readings: Sequence[ReadingFate], *, now: datetime
+) -> None:
     """Apply to new readings the corrections that overtook them and wait for them.
 
     What else waits of the same records came before and could not be stored then: it ends with
@@ -134,7 +143,11 @@ async def _apply_overtaken(connection: Connection, readings: Sequence[ReadingFat
             continue
         if row.reason != Reason.CORRECTION_WITHOUT_RECORD:
             fate.endings.setdefault(row.id, STORED_SINCE)
-        elif isinstance(correction := decode_record(row.payload), TimeCorrection):
+            continue
+        correction = decode_record(row.payload)
+        if isinstance(correction, TimeCorrection) and not implausible_time(
+            correction.effective_at, now=now
+        ):
             fate.correct(correction)
             fate.endings[row.id] = BY_CORRECTION
 

@@ -12,7 +12,7 @@ import psycopg
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
-    retry_if_exception_type,
+    retry_if_exception,
     wait_random_exponential,
 )
 
@@ -35,6 +35,9 @@ _WORLD: Final = (
     MovedError,
     OSError,
 )
+# A few bytes may announce 500 numbers, and each is a row: a transaction must end well before its
+# time-out however small the messages are.
+_MOST_ENTRIES: Final = 2048
 _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 3.0
 
@@ -44,13 +47,19 @@ async def admit_surely(
 ) -> list[Outcome]:
     """Return once every record is dealt with, however long the database is away.
 
-    A batch that fails for a record's sake is split in halves until the bad one stands alone, so
-    that it takes nothing with it, not even what came in the same message. It is then admitted
-    without being judged, with an alert that says so; where that fails too, it goes to the
-    quarantine.
+    A batch that fails for a record's sake, or takes too long, is split in halves until the bad
+    one stands alone, so that it takes nothing with it, not even what came in the same message.
+    It is then admitted without being judged, with an alert that says so; where that fails too,
+    it goes to the quarantine.
     """
-    entries = [entry for message in batch for entry in take_apart(message)]
-    return await _admit_entries(pool, entries, clock)
+    outcomes: list[Outcome] = []
+    entries: list[Entry] = []
+    for message in batch:
+        entries += take_apart(message)
+        if len(entries) >= _MOST_ENTRIES:
+            outcomes += await _admit_entries(pool, entries, clock)
+            entries = []
+    return outcomes + await _admit_entries(pool, entries, clock)
 
 
 async def readmit_surely(
@@ -124,9 +133,14 @@ async def _persist(
         async with pool.connection() as connection:
             return await admit(connection, entries, now=clock(), is_blind=is_blind)
 
+    def is_the_worlds(error: BaseException) -> bool:
+        # What takes longer than a statement may does so again: half of it may not.
+        is_too_long = isinstance(error, psycopg.errors.QueryCanceled) and len(entries) > 1
+        return isinstance(error, _WORLD) and not is_too_long
+
     # Without an end: the broker keeps what waits, and /readyz tells whoever looks.
     retrying = AsyncRetrying(
-        retry=retry_if_exception_type(_WORLD),
+        retry=retry_if_exception(is_the_worlds),
         wait=wait_random_exponential(multiplier=_FIRST_DELAY_S, max=_LONGEST_DELAY_S),
         before_sleep=_tell,
     )

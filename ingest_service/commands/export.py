@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from datetime import datetime
 
 from ingest_service.commands.database import OK, Commands, as_ingest, plain
 from ingest_service.store import records
@@ -16,12 +17,29 @@ def add(commands: Commands) -> None:
     about = "Print stored readings, one JSON object a line."
     parser = commands.add_parser("export", help=about, description=about)
     parser.add_argument("what", choices=["readings"])
+    parser.add_argument("--ids", action="store_true", help="only their ids, one a line, sorted")
+    for name, which in (("--since", "then or later"), ("--until", "before then")):
+        about = f"only what was stored {which}, as 2026-03-01T06:00:00Z"
+        parser.add_argument(name, type=_moment, metavar="TIME", help=about)
     parser.set_defaults(run=_export)
 
 
-def _export(_arguments: argparse.Namespace) -> int:
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text}: without a zone; write Z for UTC")
+    return moment
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    bounds = {"since": arguments.since, "until": arguments.until}
+
     async def export(connection: Connection) -> None:
-        async for row in records.export(connection):
+        if arguments.ids:
+            async for record_id in records.export_ids(connection, **bounds):
+                print(record_id)
+            return
+        async for row in records.export(connection, **bounds):
             print(json.dumps(asdict(row), default=plain))
 
     as_ingest(export)

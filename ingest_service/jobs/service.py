@@ -9,6 +9,7 @@ from typing import Final
 
 from procrastinate import App, PsycopgConnector
 
+from ingest_service.jobs.backlog import BacklogMetrics
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.jobs.holes import ask_for_missing
 from ingest_service.jobs.restored import tell_gateways
@@ -47,9 +48,17 @@ def app_of(
 
 
 async def serve(
-    app: App, pool: Pool, health: Health, stop: asyncio.Event, *, drain_s: float
+    app: App,
+    pool: Pool,
+    health: Health,
+    backlog: BacklogMetrics,
+    stop: asyncio.Event,
+    *,
+    drain_s: float,
 ) -> None:
     """Run jobs until ``stop`` is set; running ones get ``drain_s`` seconds to finish.
+
+    What is only looked at goes on beside: it needs no queue, and a tick that is missed is missed.
 
     Raises:
         ExceptionGroup: If the worker fails; the supervisor starts the process anew.
@@ -65,8 +74,10 @@ async def serve(
             name="jobs",
         )
         watching = tasks.create_task(_watch(pool, health), name="watch")
+        measuring = tasks.create_task(backlog.keep_fresh(pool), name="backlog")
         await stop.wait()  # no deadline: that is a service's life
         watching.cancel()
+        measuring.cancel()
         working.cancel()
 
 

@@ -17,7 +17,8 @@ from psycopg.conninfo import conninfo_to_dict
 from ingest_service.store import columnstore, text_dictionaries, texts
 
 _SCRIPTS: Final = Path(__file__).with_name("migrations")
-_LOCK_TIMEOUT: Final = "10s"
+# Whoever wants the table waits behind the migration that waits for it: not for long.
+_LOCK_TIMEOUT: Final = "3s"
 
 # Any number of processes may start at once: the first one works, the others wait here. The lock
 # belongs to the connection, so SIGKILL leaves nothing behind (docs/adr/0005).
@@ -38,7 +39,7 @@ class _Backend(Protocol):
     def apply_migrations(self, migrations: _Migrations) -> None: ...
 
 
-def apply(dsn: str) -> int:
+def apply(dsn: str, scripts: Path = _SCRIPTS) -> int:
     """Apply what is missing and return how many migrations that was; harmless when repeated.
 
     The database also gets copies of the dictionaries that texts are compressed with and, in
@@ -46,6 +47,7 @@ def apply(dsn: str) -> int:
 
     Args:
         dsn: Connection string of the role that owns the schema.
+        scripts: The directory of our migrations.
 
     Raises:
         psycopg.Error: If the database is away, or a table stays locked by others for longer than
@@ -60,9 +62,9 @@ def apply(dsn: str) -> int:
             # yoyo's own lock is a row that SIGKILL leaves behind. Whoever holds the lock above
             # is alone, so a row there now is such a one.
             backend.break_lock()
-            sources = str(_SCRIPTS), SchemaManager.get_migrations_path()
-            scripts = cast("_Migrations", yoyo.read_migrations(*sources))  # pyright: ignore[reportUnknownMemberType] untyped
-            missing = backend.to_apply(scripts)
+            sources = str(scripts), SchemaManager.get_migrations_path()
+            known = cast("_Migrations", yoyo.read_migrations(*sources))  # pyright: ignore[reportUnknownMemberType] untyped
+            missing = backend.to_apply(known)
             backend.apply_migrations(missing)
         finally:
             backend.connection.close()

@@ -100,8 +100,8 @@ def found_observation(  # noqa: PLR0917 a row's columns in their order
     last_updated: datetime,
     resource: str | None,
     body: bytes | None,
-    is_contact_fresh: bool | None,
-    is_news: bool,
+    is_contact_fresh: bool | None = None,
+    is_news: bool = True,
 ) -> FoundObservation:
     """Return a row with its text; raises `UnreadableTextError` where it has none."""
     return FoundObservation(

@@ -32,7 +32,7 @@ SELECT gateway_id, care_unit_id, epoch, number, reason, detail, decode(payload, 
         OR NOT EXISTS (SELECT FROM quarantine q
                         WHERE (q.number IS NULL OR q.reason = 'number_reused')
                           AND q.gateway_id = row.gateway_id AND q.reason = row.reason
-                          AND q.payload = decode(row.payload, 'base64')))
+                          AND sha256(q.payload) = sha256(decode(row.payload, 'base64'))))
    AND NOT EXISTS (SELECT FROM destroyed_record x WHERE x.record_id = row.record_id)
 """
 

@@ -103,8 +103,22 @@ SELECT record_id
 _EXPORT: Final = """
 SELECT record_id, device_id, characteristic, encode(raw, 'hex'), patient_id, effective_at
   FROM device_record
+ WHERE stored_at >= coalesce(%(since)s::timestamptz, '-infinity')
+   AND stored_at < coalesce(%(until)s::timestamptz, 'infinity')
  ORDER BY stored_at, record_id
 """
+
+# In the order of the key: no index has stored_at, and whoever compares wants them sorted.
+_EXPORT_IDS: Final = """
+SELECT record_id
+  FROM device_record
+ WHERE stored_at >= coalesce(%(since)s::timestamptz, '-infinity')
+   AND stored_at < coalesce(%(until)s::timestamptz, 'infinity')
+ ORDER BY record_id
+"""
+
+
+_AT_ONCE: Final = 1000
 
 
 class RecordRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,10 +268,29 @@ async def ids(
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def export(connection: Connection) -> AsyncIterator[ExportedRecord]:
-    """Yield every device record in the order of storing; rows are fetched a thousand at a time."""
+async def export(
+    connection: Connection, *, since: datetime | None = None, until: datetime | None = None
+) -> AsyncIterator[ExportedRecord]:
+    """Yield device records in the order of storing; rows are fetched a thousand at a time.
+
+    Args:
+        connection: Inside one transaction as long as this takes.
+        since: Only those stored then or later.
+        until: Only those stored before.
+    """
     async with connection.cursor("export", row_factory=args_row(ExportedRecord)) as cursor:
-        cursor.itersize = 1000
-        await cursor.execute(_EXPORT)
+        cursor.itersize = _AT_ONCE
+        await cursor.execute(_EXPORT, {"since": since, "until": until})
         async for row in cursor:
             yield row
+
+
+async def export_ids(
+    connection: Connection, *, since: datetime | None = None, until: datetime | None = None
+) -> AsyncIterator[UUID]:
+    """Yield device records' ids, sorted; otherwise as `export`."""
+    async with connection.cursor("export_ids") as cursor:
+        cursor.itersize = _AT_ONCE
+        await cursor.execute(_EXPORT_IDS, {"since": since, "until": until})
+        async for (record_id,) in cursor:
+            yield record_id

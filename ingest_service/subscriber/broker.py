@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import ssl
 import threading
 from collections.abc import Callable, Iterable
@@ -75,15 +76,7 @@ class Broker:
         self._session = Properties(PacketTypes.CONNECT)
         self._session.ReceiveMaximum = receive_maximum
         self._session.SessionExpiryInterval = session_expiry_s
-        self._client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=address.client_id,
-            protocol=MQTTProtocolVersion.MQTTv5,
-            manual_ack=True,
-        )
-        tls = ssl.create_default_context(cafile=str(address.authority))
-        tls.load_cert_chain(str(address.certificate), str(address.key))
-        self._client.tls_set_context(tls)  # pyright: ignore[reportUnknownMemberType] half-typed
+        self._client = _client(address)
         self._client.reconnect_delay_set(1, _SLOWEST_RECONNECT_S)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
@@ -113,11 +106,12 @@ class Broker:
     def acknowledge(self, letters: Iterable[Letter]) -> None:
         """Acknowledge messages of the present connection.
 
-        A message id of an earlier connection may stand for a new message, not yet stored.
+        A message id of an earlier connection may stand for a new message, not yet stored. One
+        that was sent with QoS 0 has none, and a broker that is told so ends the connection.
         """
         with self._turn:
             for letter in letters:
-                if letter.generation == self._generation:
+                if letter.message_id and letter.generation == self._generation:
                     self._client.ack(letter.message_id, 1)
 
     def leave(self) -> None:
@@ -205,3 +199,58 @@ class Broker:
                 self._clock(),
             )
         )
+
+
+def release(address: BrokerAddress, *, within_s: float) -> bool:
+    """End a session that nobody comes back for, so that the broker shares out what comes next.
+
+    What the broker had queued for it goes with it: it has no receipt, so its gateways send it
+    again. A worker that does run loses its connection for a moment and comes back.
+
+    Returns:
+        Whether there was a session.
+
+    Raises:
+        OSError: If the broker cannot be had in time, or refuses us.
+    """
+    answers: queue.SimpleQueue[tuple[bool, ReasonCode]] = queue.SimpleQueue()
+    session = Properties(PacketTypes.CONNECT)
+    session.SessionExpiryInterval = 0  # it ends with this connection
+    session.ReceiveMaximum = 1
+    client = _client(address)
+
+    def answered(
+        _client: Client,
+        _userdata: Any,  # noqa: ANN401 paho's signature
+        flags: ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        answers.put((flags.session_present, reason))
+
+    client.on_connect = answered
+    client.connect(address.host, address.port, clean_start=False, properties=session)
+    client.loop_start()
+    try:
+        had_session, reason = answers.get(timeout=within_s)
+    except queue.Empty:
+        raise TimeoutError(f"the broker did not answer within {within_s:.0f} s") from None
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    if reason.is_failure:
+        raise ConnectionError(f"the broker refuses us: {reason}")
+    return had_session
+
+
+def _client(address: BrokerAddress) -> Client:
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=address.client_id,
+        protocol=MQTTProtocolVersion.MQTTv5,
+        manual_ack=True,
+    )
+    tls = ssl.create_default_context(cafile=str(address.authority))
+    tls.load_cert_chain(str(address.certificate), str(address.key))
+    client.tls_set_context(tls)  # pyright: ignore[reportUnknownMemberType] half-typed
+    return client

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Final, Protocol
 
 from device_adapters.contract import topics
@@ -26,6 +28,8 @@ _MOST_TRACES: Final = 20  # in one log line
 _WATCH_S: Final = 5.0
 _TURN_S: Final = 0.1
 _QUIET_TURNS: Final = 3
+_LIKE: Final = ("reason", "gateway_id", "is_red", "trace_id")
+_LIKENESS: Final = attrgetter(*_LIKE)
 
 
 class Postbox(Protocol):
@@ -136,15 +140,15 @@ class Worker:
             queued=len(self._inbox),
         )
         for outcome in outcomes:
-            for one in outcome.refused:
+            # One line for what cannot be told apart: a message may announce 500 numbers at once.
+            for key, alike in groupby(outcome.refused, _LIKENESS):
+                first, *more = alike
                 logger.warning(
                     "quarantined",
                     extra={
-                        "reason": one.reason,
-                        "gateway_id": one.gateway_id,
-                        "number": one.number,
-                        "is_red": one.is_red,
-                        "trace_id": one.trace_id,
+                        **dict(zip(_LIKE, key, strict=True)),
+                        "number": first.number,
+                        "records": 1 + len(more),
                     },
                 )
             for void in outcome.voids:

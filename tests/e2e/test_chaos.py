@@ -10,7 +10,15 @@ import pytest
 
 from deploy.local import chaos
 
-_PARTS = ["gateway-1", "gateway-2", "mosquitto", chaos.BROKER_AND_DISK, "ingest", "postgresql"]
+_PARTS = [
+    "gateway-1",
+    "gateway-2",
+    "mosquitto",
+    chaos.BROKER_AND_DISK,
+    "ingest",
+    "ingest-2",
+    "postgresql",
+]
 
 
 @pytest.mark.radio

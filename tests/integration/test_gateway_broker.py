@@ -6,9 +6,6 @@ import asyncio
 import re
 import secrets
 import shutil
-import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -19,79 +16,17 @@ import trustme
 
 from deploy.local.services import BROKER, Services
 from device_adapters.contract.messages import (
-    GatewayStatus,
     Receipt,
     Resend,
-    VoidRecord,
     decode_status,
-    encode,
 )
 from device_adapters.contract.topics import Leaf
-from gateway.database import Database, open_database
-from gateway.forwarding import Forwarder
-from gateway.observability import Metrics
-from gateway.outbox import Outbox
-from gateway.publisher import MqttPublisher
 from gateway.settings import Settings, load
 from tests.support.gateway import FakeIngest, gateway_environment
+from tests.support.sending import sending
 from tests.support.services import Broker
 
 pytestmark = pytest.mark.broker
-
-
-class Sender:
-    """The sending half of a gateway, without radio.
-
-    ``speed`` makes the timer of what was sent before run faster than the world.
-    """
-
-    def __init__(self, settings: Settings, speed: int) -> None:
-        self.database: Database = open_database(settings.state, datetime.now(UTC))
-        self.outbox = Outbox(self.database, now=lambda: datetime.now(UTC))
-        self.publisher = MqttPublisher(settings)
-        self.forwarder = Forwarder(
-            self.outbox,
-            self.publisher,
-            Metrics(),
-            now=lambda: datetime.now(UTC),
-            monotonic_ns=lambda: time.monotonic_ns() * speed,
-            max_records=10,
-        )
-
-    def add(self, count: int) -> None:
-        with self.database.transaction() as connection:
-            for _ in range(count):
-                record = VoidRecord(reason="test", trace_id=secrets.token_hex(16))
-                self.outbox.add(connection, encode(record), record.trace_id, None)
-        self.forwarder.wake()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(15):
-            while not condition():
-                self.forwarder.wake()
-                await asyncio.sleep(0.01)
-
-    async def until_delivered(self) -> None:
-        await self.until(lambda: not self.outbox.standing().undelivered)
-
-
-@asynccontextmanager
-async def sending(settings: Settings, *, speed: int = 1) -> AsyncGenerator[Sender]:
-    sender = Sender(settings, speed)
-
-    def reconnected() -> None:
-        sender.forwarder.reconnected()
-        sender.publisher.publish_status(GatewayStatus(is_online=True))
-
-    running = asyncio.ensure_future(sender.forwarder.run())
-    sender.publisher.start(on_change=sender.forwarder.wake, on_connected=reconnected)
-    try:
-        yield sender
-    finally:
-        running.cancel()
-        await asyncio.wait([running])
-        await sender.publisher.stop(5)
-        sender.database.close()
 
 
 @pytest.fixture

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +13,6 @@ import psycopg
 import pytest
 
 from device_adapters.contract.readings import UnsupportedFrame
-from ingest_service.store import migration
 from tests.support.ingest import document, id_of, registered
 from tests.support.services import Database
 
@@ -42,53 +38,6 @@ def test_migrate_brings_an_empty_database_to_the_current_schema(empty_database: 
     assert (done.returncode, again.returncode) == (0, 0)
     assert "applied" in done.stdout
     assert again.stdout == "the schema is current\n"
-
-
-def test_several_migrations_at_once_apply_each_step_once(empty_database: Database) -> None:
-    applied: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: applied.append(migration.apply(empty_database.dsn())))
-        for _ in range(4)
-    ]
-
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-
-    assert sorted(applied)[:3] == [0, 0, 0]
-    assert len(applied) == 4
-    assert max(applied) > 0
-
-
-def test_a_killed_migration_leaves_no_lock_behind(empty_database: Database) -> None:
-    with psycopg.connect(empty_database.dsn(), autocommit=True) as other:
-        with other.transaction(force_rollback=True):
-            # The same table, not committed: the migration stands in its middle and waits.
-            other.execute("CREATE TABLE care_provider (id int)")
-            process = subprocess.Popen(
-                [sys.executable, "-m", "ingest_service.command", "migrate"],
-                env=os.environ | {"HEMVITAL_INGEST_OWNER_DATABASE": empty_database.dsn()},
-            )
-            _wait_for(other, "SELECT count(*) FROM pg_locks WHERE NOT granted")
-            process.send_signal(signal.SIGKILL)
-            process.wait(timeout=10)
-
-        assert migration.apply(empty_database.dsn()) > 0
-
-
-def test_a_lock_row_that_the_library_left_behind_is_no_obstacle(database: Database) -> None:
-    with psycopg.connect(database.dsn(), autocommit=True) as other:
-        other.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 1)")
-
-    assert migration.apply(database.dsn()) == 0
-
-
-def _wait_for(connection: psycopg.Connection, count: str) -> None:
-    deadline = time.monotonic() + 20
-    while connection.execute(count.encode()).fetchone() == (0,):
-        assert time.monotonic() < deadline, "the migration never began"
-        time.sleep(0.05)
 
 
 def test_register_writes_the_document_and_again_changes_nothing(
@@ -175,6 +124,65 @@ async def test_export_and_quarantine_speak_json_lines(database: Database) -> Non
     assert entry["reason"] == "impossible_value"
     assert json.loads(shown.stdout)["reading"]["systolic"] == "350"
     assert (missing.returncode, missing.stdout) == (1, "")
+
+
+async def test_ids_are_exported_sorted_and_within_bounds(database: Database) -> None:
+    home = await registered(database)
+    given = [home.cuff("128", "82") for _ in range(30)]
+    await home.give(*given)
+    home.execute(
+        "UPDATE device_record SET stored_at = TIMESTAMPTZ '2026-03-01 06:00:00Z'"
+        " + number * INTERVAL '1 hour'"  # 07:00 for number 1, and so on
+    )
+    reader = {"DATABASE": database.dsn("hemvital_ingest")}
+
+    everything = _ingest("export", "readings", "--ids", **reader)
+    since, until = "2026-03-01T16:00:00Z", "2026-03-01T19:00:00+01:00"
+    some = _ingest("export", "readings", "--ids", "--since", since, "--until", until, **reader)
+    lines = _ingest("export", "readings", "--since", since, "--until", until, **reader)
+    zoneless = _ingest("export", "readings", "--since", "2026-03-01T16:00:00", **reader)
+
+    assert everything.stdout.splitlines() == sorted(str(one.record_id) for one in given)
+    wanted = [str(given[number - 1].record_id) for number in (10, 11)]
+    assert some.stdout.splitlines() == sorted(wanted)
+    assert [json.loads(line)["record_id"] for line in lines.stdout.splitlines()] == wanted
+    assert zoneless.returncode == 2
+    assert "without a zone" in zoneless.stderr
+
+
+async def test_an_export_of_ids_needs_no_more_memory_for_more_of_them(database: Database) -> None:
+    home = await registered(database)
+    few = _resident(database)
+    await home.give(home.cuff("128", "82"))
+    home.execute(
+        """
+        INSERT INTO device_record (record_id, care_unit_id, patient_id, device_id, gateway_id,
+               epoch, number, kind, is_identity_own, characteristic, raw, record, effective_at,
+               time_quality, received_at, trace_id)
+        SELECT gen_random_uuid(), care_unit_id, patient_id, device_id, gateway_id, epoch, n, kind,
+               is_identity_own, characteristic, raw, record, effective_at, time_quality,
+               received_at, trace_id
+          FROM device_record, generate_series(1, 100000) AS n
+        """
+    )
+
+    many = _resident(database)
+
+    # A hundred thousand ids as Python's UUIDs would take 10 MB, and their rows as much.
+    assert many - few < 6 * 1024 * 1024
+
+
+def _resident(database: Database) -> int:
+    """Return the most memory, in bytes, that an export of all ids needed."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "ingest_service.command", "export", "readings", "--ids"],
+        env=os.environ | {"HEMVITAL_INGEST_DATABASE": database.dsn("hemvital_ingest")},
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * 1024
 
 
 async def test_a_rejected_reading_waits_no_longer_and_keeps_its_bytes(database: Database) -> None:

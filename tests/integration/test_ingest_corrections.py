@@ -187,3 +187,30 @@ async def test_a_correction_waits_where_its_reading_waits_though_both_come_again
         "correction_without_record",
     ]
     assert sorted(row["outcome"] for row in home.rows("delivery")) == ["quarantined"] * 2
+
+
+@pytest.mark.parametrize("at", [_UNSET, datetime(2035, 6, 1, tzinfo=UTC)])
+@pytest.mark.parametrize("order", ["together", "before", "after"])
+async def test_a_time_that_cannot_be_takes_no_reading_with_it(
+    home: Home, at: datetime, order: str
+) -> None:
+    reading = home.cuff("192", "118")
+    nonsense = home.message(home.correction(reading.record_id, at))
+    first, *then = [home.message(reading), nonsense] if order != "before" else [
+        nonsense,
+        home.message(reading),
+    ]  # fmt: skip
+
+    if order == "together":
+        await home.send(first, *then)
+    else:
+        await home.send(first)
+        await home.send(*then)
+
+    [row] = home.rows("observation")
+    assert datetime.fromisoformat(row["effective_at"]) == reading.effective_at
+    assert [alert["priority"] for alert in home.rows("alert")] == ["red"]
+    [waiting] = home.rows("quarantine")
+    # One that came first waits for its reading, as every correction does.
+    expected = "correction_without_record" if order == "before" else "time_implausible"
+    assert (waiting["reason"], waiting["resolved_at"]) == (expected, None)

@@ -3,172 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
-import ssl
 import subprocess
 import sys
-import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
 
 import psycopg
 import pytest
-from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from psycopg import AsyncConnection
 
-from deploy.local.services import BROKER, DATABASE, Services
-from device_adapters.contract import topics
-from device_adapters.contract.messages import Receipt, Resend, decode_receipt, decode_resend
-from device_adapters.contract.topics import Leaf
+from deploy.local.services import BROKER, DATABASE
+from device_adapters.contract.messages import Resend
 from ingest_service.admission.incoming import Incoming
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.jobs.holes import ask_for_missing
 from ingest_service.jobs.restored import tell_gateways
-from ingest_service.store import connections, incarnation, migration
+from ingest_service.store import connections, incarnation
 from ingest_service.subscriber.broker import BrokerAddress
-from tests.support.ingest import GATEWAY, UNIT, Home, registered
-from tests.support.services import EMPTY, Broker, Database, cloned
+from tests.support.ingest import UNIT, Home, registered
+from tests.support.services import Broker, Database
+from tests.support.worker import (
+    Gateway,
+    broker_environment,
+    keeping_time,
+    wait_until,
+    working,
+)
 
 pytestmark = [pytest.mark.timescale, pytest.mark.broker, pytest.mark.timeout(120)]
-
-
-@pytest.fixture
-def own(disposable_services: Services) -> Generator[Database]:
-    """A database and a broker of this test alone: nobody else's worker shares its messages."""
-    with cloned(disposable_services, EMPTY) as database:
-        migration.apply(database.dsn())
-        yield database
-
-
-@dataclass(slots=True)
-class Gateway:
-    """A gateway's connection: publishes and keeps the receipts that come."""
-
-    database: Database
-    receipts: list[Receipt] = field(default_factory=list[Receipt])
-    requests: list[Resend] = field(default_factory=list[Resend])
-    _client: Client = field(init=False)
-    _subscribed: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        broker = Broker(services=self.database.services)
-        identity = broker.gateway(GATEWAY)
-        self._client = Client(
-            CallbackAPIVersion.VERSION2, client_id=GATEWAY, protocol=MQTTProtocolVersion.MQTTv5
-        )
-        tls = ssl.create_default_context(cafile=str(broker.authority))
-        tls.load_cert_chain(str(identity.certificate), str(identity.key))
-        self._client.tls_set_context(tls)  # pyright: ignore[reportUnknownMemberType] half-typed
-        self._client.reconnect_delay_set(1, 1)
-        self._client.on_connect = self._listen
-        self._client.on_subscribe = self._note_subscription
-        self._client.on_message = self._take
-
-    def __enter__(self) -> Self:
-        broker = Broker(services=self.database.services)
-        self._client.connect(broker.host, broker.port)
-        self._client.loop_start()
-        assert self._subscribed.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def publish(self, message: Incoming) -> None:
-        properties = Properties(PacketTypes.PUBLISH)
-        properties.UserProperty = list(message.properties)
-        topic = topics.topic(message.gateway_id, Leaf.READINGS)
-        self._client.publish(topic, message.payload, qos=1, properties=properties)
-
-    def received(self) -> set[int]:
-        """Return every number that a receipt named."""
-        ranges = [r for receipt in list(self.receipts) for r in receipt.ranges]
-        return {number for first, last in ranges for number in range(first, last + 1)}
-
-    def _listen(self, client: Client, *_: object) -> None:
-        client.subscribe(
-            [(topics.topic(GATEWAY, leaf), 1) for leaf in (Leaf.RECEIPTS, Leaf.RESEND)]
-        )
-
-    def _note_subscription(self, *_: object) -> None:
-        self._subscribed.set()
-
-    def _take(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
-        if message.topic.endswith("receipts"):
-            self.receipts.append(decode_receipt(bytes(message.payload)))
-        else:
-            self.requests.append(decode_resend(bytes(message.payload)))
-
-
-@dataclass(slots=True)
-class Worker:
-    """A worker's process and its log."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
-
-    def port(self) -> int:
-        return next(line["port"] for line in self.lines() if line["message"] == "serving")
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            url = f"http://127.0.0.1:{self.port()}{path}"
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-
-@contextmanager
-def working(database: Database, log: Path, **settings: str) -> Generator[Worker]:
-    broker = Broker(services=database.services)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HEMVITAL_")}
-    environment |= {
-        "HEMVITAL_INGEST_DATABASE": database.dsn("hemvital_ingest"),
-        "HEMVITAL_INGEST_BROKER_HOST": broker.host,
-        "HEMVITAL_INGEST_BROKER_PORT": str(broker.services_port),
-        "HEMVITAL_INGEST_BROKER_AUTHORITY": str(broker.services_authority),
-        "HEMVITAL_INGEST_BROKER_CERTIFICATE": str(broker.ingest.certificate),
-        "HEMVITAL_INGEST_BROKER_KEY": str(broker.ingest.key),
-        "HEMVITAL_INGEST_HTTP_PORT": "0",
-    }
-    environment |= {f"HEMVITAL_INGEST_{name}": value for name, value in settings.items()}
-    with log.open("wb") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ingest_service.command", "run"],
-            env=environment,
-            stderr=stderr,
-        )
-    worker = Worker(process, log)
-    try:
-        wait_until(lambda: any(line["message"] == "subscribed" for line in worker.lines()))
-        yield worker
-    finally:
-        process.kill()
-        process.wait(timeout=10)
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def readings(home: Home, count: int) -> list[Incoming]:
@@ -217,6 +83,54 @@ async def test_a_message_is_stored_receipted_and_seen_in_log_and_metrics(
         worker.process.send_signal(signal.SIGTERM)
         assert worker.process.wait(timeout=15) == 0
     assert len(home.rows("alert")) == 1
+
+
+async def test_a_scrape_tells_lag_batches_refusals_and_duplicates(
+    own: Database, tmp_path: Path
+) -> None:
+    home = await registered(own)
+    with working(own, tmp_path / "ingest.log") as worker, Gateway(own) as gw:
+        for message in (good := readings(home, 2)) + good:  # and again
+            gw.publish(message)
+        gw.publish(home.message(home.cuff("350", "82"), home.cuff("128", "82", device="nobodys")))
+        gw.publish(home.raw_message(b"{", count=3))
+        wait_until(lambda: gw.received() == set(range(1, 8)))
+        await asyncio.sleep(0.3)
+
+        samples = [line for line in worker.get("/metrics")[1].splitlines() if line[0] != "#"]
+
+    found = {name: float(value) for name, value in (line.rsplit(" ", 1) for line in samples)}
+    expected = {
+        'hemvital_ingest_records_total{outcome="stored"}': 2,
+        'hemvital_ingest_records_total{outcome="duplicate"}': 2,
+        'hemvital_ingest_records_total{outcome="quarantined"}': 5,
+        'hemvital_ingest_quarantined_total{reason="impossible_value"}': 1,
+        'hemvital_ingest_quarantined_total{reason="unknown_device"}': 1,
+        'hemvital_ingest_quarantined_total{reason="undecodable"}': 3,
+        "hemvital_ingest_batch_messages_sum": 6,
+        "hemvital_ingest_queued_messages": 0,
+        "hemvital_ingest_alert_events_total": 0,
+    }
+    assert {name: found.get(name) for name in expected} == expected
+    assert 0 < found["hemvital_ingest_lag_seconds_sum"] < 60
+    batches = found["hemvital_ingest_batch_messages_count"]
+    assert found["hemvital_ingest_lag_seconds_count"] == batches
+    assert found["hemvital_ingest_batch_seconds_count"] == batches
+
+
+async def test_a_message_that_asks_for_no_acknowledgement_gets_none(
+    own: Database, tmp_path: Path
+) -> None:
+    home = await registered(own)
+    with working(own, tmp_path / "ingest.log") as worker, Gateway(own) as gw:
+        # With QoS 0 a message has no id, and to acknowledge id 0 is a protocol error (MQTT 5.0,
+        # 2.2.1): the broker would end the connection, with everybody's messages.
+        gw.publish(home.message(home.cuff("128", "82")), qos=0)
+        wait_until(lambda: gw.received() == {1})
+        gw.publish(home.message(home.cuff("129", "82")))
+        wait_until(lambda: gw.received() == {1, 2})
+
+        assert [line for line in worker.lines() if line["message"].startswith("disconn")] == []
 
 
 async def test_a_worker_killed_at_the_commit_doubles_nothing_and_loses_nothing(
@@ -307,6 +221,75 @@ async def test_two_workers_share_the_load_and_one_that_leaves_takes_nothing_with
     assert len(home.rows("device_record")) == 300
 
 
+async def test_a_dead_workers_share_is_stranded_until_it_is_released(
+    own: Database, tmp_path: Path
+) -> None:
+    home = await registered(own)
+    given = readings(home, 40)
+    with (
+        working(own, tmp_path / "log-1", CLIENT_ID="gone", SESSION_EXPIRY_S="3600") as gone,
+        working(own, tmp_path / "log-2", CLIENT_ID="ingest-2") as alive,
+        Gateway(own) as gw,
+    ):
+        gone.process.kill()
+        gone.process.wait(timeout=10)
+        publish(gw, given)
+        await asyncio.sleep(3)  # far longer than the living one needs
+        stranded = set(range(1, 41)) - gw.received()
+
+        released = release(own, "gone")
+        again = release(own, "gone")
+        by_mistake = release(own, "ingest-2")
+        wait_until(lambda: sum(line["message"] == "subscribed" for line in alive.lines()) == 2)
+        after = readings(home, 40)
+        publish(gw, after)
+        wait_until(lambda: set(range(41, 81)) <= gw.received())
+        still_stranded = set(range(1, 41)) - gw.received()
+        publish(gw, given)  # what a gateway does without a receipt
+        wait_until(lambda: gw.received() == set(range(1, 81)))
+
+    # The broker shares out in turn, to the dead one too, and drops its queue with its session.
+    assert len(stranded) == 20
+    assert (released, again) == ("gone: released\n", "gone: the broker keeps no session\n")
+    assert by_mistake == "ingest-2: released\n"  # and that one came back
+    assert still_stranded == stranded
+    assert len(home.rows("device_record")) == 80
+
+
+async def test_whoever_comes_back_under_a_dead_workers_name_gets_its_share(
+    own: Database, tmp_path: Path
+) -> None:
+    home = await registered(own)
+    name = {"CLIENT_ID": "gone", "SESSION_EXPIRY_S": "3600"}
+    with working(own, tmp_path / "log-1", **name) as gone, Gateway(own) as gw:
+        gone.process.kill()
+        gone.process.wait(timeout=10)
+        publish(gw, readings(home, 40))
+        await asyncio.sleep(1)
+        assert gw.received() == set()
+
+        with working(own, tmp_path / "log-2", **name) as heir:
+            heir.process.send_signal(signal.SIGTERM)
+            assert heir.process.wait(timeout=20) == 0
+
+        wait_until(lambda: gw.received() == set(range(1, 41)))
+        assert release(own, "gone") == "gone: released\n"  # the session, without a subscription
+    assert len(home.rows("device_record")) == 40
+
+
+def release(database: Database, client_id: str) -> str:
+    """Release a worker's share as an operator does; return what the command says."""
+    broker = Broker(services=database.services)
+    return subprocess.run(
+        [sys.executable, "-m", "ingest_service.command", "release", client_id],
+        env=os.environ | broker_environment(broker),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout
+
+
 async def test_a_gateway_is_asked_once_for_a_number_that_never_came(own: Database) -> None:
     home = await registered(own)
     broker = Broker(services=own.services)
@@ -387,28 +370,6 @@ class _Deaf:
 
 
 def test_the_jobs_process_becomes_ready_and_stops(own: Database, tmp_path: Path) -> None:
-    broker = Broker(services=own.services)
-    with (tmp_path / "ingest.log").open("wb") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ingest_service.command", "jobs"],
-            env=os.environ
-            | {
-                "HEMVITAL_INGEST_JOBS_DATABASE": own.dsn("hemvital_jobs"),
-                "HEMVITAL_INGEST_BROKER_HOST": broker.host,
-                "HEMVITAL_INGEST_BROKER_PORT": str(broker.services_port),
-                "HEMVITAL_INGEST_BROKER_AUTHORITY": str(broker.services_authority),
-                "HEMVITAL_INGEST_BROKER_CERTIFICATE": str(broker.ingest.certificate),
-                "HEMVITAL_INGEST_BROKER_KEY": str(broker.ingest.key),
-                "HEMVITAL_INGEST_JOBS_HTTP_PORT": "0",
-            },
-            stderr=stderr,
-        )
-    jobs = Worker(process, tmp_path / "ingest.log")
-    try:
-        wait_until(lambda: any(line["message"] == "serving" for line in jobs.lines()))
-        wait_until(lambda: jobs.get("/readyz") == (200, "ready"))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
-    finally:
-        process.kill()
-        process.wait(timeout=10)
+    with keeping_time(own, tmp_path / "ingest.log") as jobs:
+        jobs.process.send_signal(signal.SIGTERM)
+        assert jobs.process.wait(timeout=20) == 0

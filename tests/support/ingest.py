@@ -283,6 +283,12 @@ class Home:
                 row["resource"] = frames.text_of(body, kept)
         return rows
 
+    def count(self, what: str) -> int:
+        """Return how many rows a table has, or those that follow its name and WHERE."""
+        with psycopg.connect(self.database.dsn()) as opened:
+            row = opened.execute(f"SELECT count(*) FROM {what}".encode()).fetchone()  # noqa: S608 as above
+        return row[0] if row else 0
+
     def execute(self, statement: str, *values: object) -> None:
         """Carry out one statement as the owner."""
         with psycopg.connect(self.database.dsn()) as opened:

@@ -1,5 +1,5 @@
 -- Who received what of a patient and what they must hear of it; holds, and what destruction leaves.
--- depends: 0009-space
+-- depends: 0010-operations
 
 -- Whoever gets readings from us: an EHR system that pulls (its id is its api_client's), and, when
 -- they come, subscriptions and exports.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,3 +64,48 @@ def test_runs_join_what_is_consecutive() -> None:
     entries = take_apart(message(encode_message(NOW, [void, void])))
 
     assert runs_of(entries) == [("gateway-1", EPOCH, 4, 5)]
+
+
+# docs/reference/quarantine.md: `undecodable` is no JSON, and JSON is UTF-8 (RFC 8259, 8.1).
+def test_a_record_that_is_no_text_is_undecodable() -> None:
+    void = b'{"type":"void","reason":"\xff","trace_id":"' + b"0" * 32 + b'"}'
+
+    [entry, _] = take_apart(message(encode_message(NOW, [void, void])))
+
+    assert entry.refusal is not None
+    assert entry.refusal.reason is Reason.UNDECODABLE
+
+
+@pytest.mark.parametrize("version", ["", "x", "1x", "-1", "1.x", "2026-11-25", "1.0\n"])
+def test_a_version_that_is_none_is_no_newer_one(version: str) -> None:
+    properties = Delivery(epoch=EPOCH, first=4, count=2, schema=version).to_properties()
+
+    entries = take_apart(message(b"{}", properties))
+
+    assert [entry.number for entry in entries] == [4, 5]
+    assert {entry.refusal and entry.refusal.reason for entry in entries} == {Reason.UNDECODABLE}
+
+
+_NAME = "Kanarie Fågelsson"
+
+
+@pytest.mark.parametrize(
+    ("payload", "properties"),
+    [
+        (b'{"type":"%s"}', None),
+        (b'{"type":"reading","time_quality":"%s"}', None),
+        (b'{"type":"time_correction","time_quality":"it\'s %s \' or"}', None),
+        (b"{}", [(_NAME, "x"), (_NAME, "x")]),
+        (b"{}", [("epoch", str(EPOCH)), ("first", "1"), ("count", "1"), ("schema", _NAME)]),
+    ],
+)
+def test_what_waits_does_not_say_what_it_holds(
+    payload: bytes, properties: list[tuple[str, str]] | None
+) -> None:
+    record = payload.replace(b"%s", _NAME.encode())
+
+    entries = take_apart(message(encode_message(NOW, [record, record]), properties))
+
+    details = [entry.refusal.detail for entry in entries if entry.refusal]
+    assert len(details) == len(entries)
+    assert not [detail for detail in details if any(word in detail for word in _NAME.split())]
