@@ -15,7 +15,7 @@ from ingest_service.store.connections import Connection
 from ingest_service.store.rows import packed
 
 # What has no number of its own is sent again and again: it is kept once. What was destroyed does
-# not come back by this way either: its device is nobody's now.
+# not come back by this way either: its device is nobody's now. In order, so that ids tell it.
 _ADD: Final = """
 INSERT INTO quarantine (gateway_id, care_unit_id, epoch, number, reason, detail, payload,
        payload_size, record_id, device_id, trace_id, schema_version, priority, raised_at,
@@ -34,6 +34,7 @@ SELECT gateway_id, care_unit_id, epoch, number, reason, detail, decode(payload, 
                           AND q.gateway_id = row.gateway_id AND q.reason = row.reason
                           AND sha256(q.payload) = sha256(decode(row.payload, 'base64'))))
    AND NOT EXISTS (SELECT FROM destroyed_record x WHERE x.record_id = row.record_id)
+ ORDER BY gateway_id, epoch, number
 """
 
 # No lock: what happens to the record itself is decided by its key and its patient's lock.

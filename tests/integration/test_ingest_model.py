@@ -295,7 +295,7 @@ def _holds(database: Database, examples: int) -> None:
 def test_the_database_holds_what_the_model_holds(database: Database) -> None:
     asyncio.run(registered(database, patients=2))
 
-    _holds(database, examples=12)
+    _holds(database, examples=25)
 
 
 @pytest.mark.soak
