@@ -90,7 +90,7 @@ def messages(
             number += 1
             device_id = device_ids[number % len(device_ids)]
             at = when(number)
-            records.append(encode(_record(device_id, at, boot, random)))
+            records.append(encode(cuff_reading(device_id, at, boot, random)))
         delivery = Delivery(
             epoch=epoch,
             first=number - readings_each + 1,
@@ -105,7 +105,8 @@ def messages(
         )
 
 
-def _record(device_id: str, at: datetime, boot: UUID, random: Random) -> ReadingRecord:
+def cuff_reading(device_id: str, at: datetime, boot: UUID, random: Random) -> ReadingRecord:
+    """Return a blood pressure within everyday limits, as a gateway would send it."""
     systolic, diastolic, pulse = (
         random.randint(105, 130),
         random.randint(62, 82),
