@@ -27,6 +27,7 @@ from benchmarks.ingest import publisher
 from benchmarks.population import Population, population
 from deploy.local.platform import Platform
 from deploy.local.programs import Program, Running
+from deploy.local.services import BROKER
 from deploy.local.state import State
 
 AIM: Final = 1.05
@@ -97,6 +98,9 @@ def run(platform: Platform, state: State, *, lasting_s: float, newest: datetime)
     )
     for name, statement in ways:
         print(f"  {name}", flush=True)
+        # A new one: the old one's memory would hold the next queue without growing.
+        platform.wipe_broker()
+        platform.services.restart(BROKER)
         with fresh(platform.services, "hemvital_overload", region.registration) as database:
             if statement is not None:
                 with psycopg.connect(database.dsn(), autocommit=True) as owner:

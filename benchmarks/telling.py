@@ -113,8 +113,9 @@ def of_decade(result: decade.Result) -> list[str]:
     return [
         *lines,
         (
-            f"  {crowd.connections} at once, each asking all of it in one transaction: failed {failed}"
-            f" of {crowd.transactions + sum(crowd.failures.values())}; at most {crowd.locks} locks,"
-            f" {crowd.shared_locks} of them in the common table, which has room for {crowd.room}"
+            f"  {crowd.connections} at once, each asking all of it in one transaction:"
+            f" failed {failed} of {crowd.transactions + sum(crowd.failures.values())};"
+            f" at most {crowd.locks} locks, {crowd.shared_locks} of them in the common table,"
+            f" which has room for {crowd.room}"
         ),
     ]
