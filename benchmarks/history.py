@@ -2,8 +2,8 @@
 
 A few hundred readings go through mapping and admission's own row builders; what differs from one
 reading to the next (ids, times, whose it is) is then put in by formatting text, which costs a
-fiftieth of mapping. So the rows have the size and the shape of real ones, and as many different
-ids.
+fiftieth of mapping. Texts are compressed one by one, as the store does it. So the rows have the
+size and the shape of real ones, and as many different ids.
 """
 
 from __future__ import annotations
@@ -11,36 +11,41 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta, timezone
 from heapq import merge
 from random import Random
 from typing import Final
 from uuid import UUID
 
-import msgspec
+from msgspec import structs
 
-from benchmarks import load
+from benchmarks import readings
 from device_adapters.contract.messages import ReadingRecord, encode
-from device_adapters.contract.readings import BloodPressure, PulseOximetry
 from fhir_mappings import identifiers
+from fhir_mappings.observations import MappedObservation
 from ingest_service.admission import writing
 from ingest_service.admission.incoming import Entry
+from ingest_service.store import texts
 from ingest_service.store.deliveries import DeliveryRow
+from ingest_service.store.observations import ObservationRow
 from ingest_service.store.patients import Patient
 
 SPAN: Final = timedelta(days=3650)
-TABLES: Final = ("observation", "identity", "device_record", "delivery")
+TABLES: Final = ("observation", "observation_change", "identity", "device_record", "delivery")
 ROWS_EACH: Final = 2  # observations of a reading: pressure and pulse, or saturation and pulse
 
 _TEMPLATES: Final = 300
 _OXIMETER_EVERY: Final = 3
-_STORED_AFTER: Final = timedelta(seconds=3)
+_RECEIVED_AFTER: Final = timedelta(seconds=2)
+_STORED_AFTER: Final = timedelta(seconds=4)
+_HOME: Final = timezone(timedelta(hours=1))
 
 # A reading of nobody, at no time: each of its marks is found in the text again and replaced.
 _AT, _STORED = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC), datetime(2002, 3, 4, 5, 6, 7, tzinfo=UTC)
 _PATIENT, _UNIT, _PROVIDER, _EPOCH = (UUID(int=0xFEED << 96 | number) for number in range(1, 5))
 _DEVICE, _GATEWAY, _NUMBER = "FF:EE:DD:00:00:01", "gateway-of-nobody", 987_654_321
+# What the store compresses is made from a template of its own.
+_TEXT: Final = b"<text>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +86,13 @@ class Rows:
     observation_ids: list[UUID] = field(default_factory=list[UUID])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Template:
-    lines: Sequence[tuple[str, str]]  # table, line
-    record: str
-    observations: int
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One row as a template; ``text`` is what is compressed into it, if anything is."""
+
+    table: str
+    line: str
+    text: str | None = None
 
 
 class History:
@@ -94,9 +101,11 @@ class History:
     def __init__(self, people: Sequence[Person], *, seed: int = 1) -> None:
         self._random = Random(seed)  # noqa: S311 - load, not a secret
         self._columns: dict[str, Sequence[str]] = {}
-        kinds = [self._template(is_oximeter=is_oximeter) for is_oximeter in (False, True)
-                 for _ in range(_TEMPLATES // 2)]  # fmt: skip
-        self._templates = kinds[: len(kinds) // 2], kinds[len(kinds) // 2 :]
+        half = range(_TEMPLATES // 2)
+        self._templates = (
+            [self._template(is_oximeter=False) for _ in half],
+            [self._template(is_oximeter=True) for _ in half],
+        )
         self._marks = [(each.marks(each.cuff), each.marks(each.oximeter)) for each in people]
         self._numbers = itertools.count(1)
         self._readings_of = [0] * len(people)
@@ -109,38 +118,36 @@ class History:
         """Add one reading of a person: mostly of the cuff, each third one of the oximeter."""
         self._readings_of[person] += 1
         is_oximeter = self._readings_of[person] % _OXIMETER_EVERY == 0
-        template = self._random.choice(self._templates[is_oximeter])
         bits = self._random.getrandbits
-        moment, stored = at.isoformat(), (at + _STORED_AFTER).isoformat()
-        marks = self._marks[person][is_oximeter] | {
+        ids = [_uuid(bits(128)) for _ in range(ROWS_EACH)]
+        received = at + _RECEIVED_AFTER + timedelta(microseconds=bits(19))
+        marks = self._marks[person][is_oximeter] | _times(at, received, at + _STORED_AFTER)
+        marks |= {
+            "id_0": ids[0],
+            "id_1": ids[1],
             "record_id": _uuid(bits(128)),
-            "at": moment,
-            "at_z": f"{moment[:-6]}Z",
-            "stored": stored,
             "number": str(next(self._numbers)),
             "seconds": str(bits(29) + 1_000_000_000),
             "trace": f"{bits(128):032x}",
         }
-        ids = [_uuid(bits(128)) for _ in range(template.observations)]
-        marks |= {f"id_{place}": each for place, each in enumerate(ids)}
-        marks["record"] = (template.record % marks).encode().hex()
+        for each in self._random.choice(self._templates[is_oximeter]):
+            if each.text is not None:
+                text = each.text % marks
+                is_record = each.table == "device_record"
+                stored = texts.stored_record(text.encode()) if is_record else texts.body_of(text)
+                marks["text"] = stored.hex()
+            rows.lines[each.table].append(each.line % marks)
         rows.observation_ids.append(UUID(ids[0]))
-        for table, line in template.lines:
-            rows.lines[table].append(line % marks)
 
-    def _template(self, *, is_oximeter: bool) -> _Template:
-        record = load.cuff_reading(_DEVICE, _AT, _EPOCH, self._random)
-        if is_oximeter and isinstance(record.reading, BloodPressure):
-            reading = PulseOximetry(
-                spo2=Decimal(self._random.randint(92, 99)),
-                pulse_per_min=Decimal(self._random.randint(55, 85)),
-                device_time=record.reading.device_time,
-            )
-            record = msgspec.structs.replace(record, reading=reading)
+    def _template(self, *, is_oximeter: bool) -> Sequence[_Line]:
+        device = readings.described(_DEVICE, self._random)
+        make = readings.saturation if is_oximeter else readings.pressure
+        record = make(device, _AT, _EPOCH, self._random)
         patient = Patient(_PATIENT, _UNIT, _PROVIDER)
         mapped = writing.observations_of(record, patient, gateway_id=_GATEWAY, now=_STORED)
         encoded = encode(record)
         entry = Entry(gateway_id=_GATEWAY, epoch=_EPOCH, number=_NUMBER, encoded=encoded)
+        kept = writing.record_row(record, encoded, patient, entry, is_suspected_double=False)
         delivery = DeliveryRow(
             gateway_id=_GATEWAY,
             epoch=_EPOCH,
@@ -149,24 +156,26 @@ class History:
             outcome="stored",
             record_id=record.record_id,
         )
-        kept = writing.record_row(record, encoded, patient, entry, is_suspected_double=False)
-        given: list[tuple[str, msgspec.Struct]] = [
-            *(("observation", row) for row in
-              writing.observation_rows(record, mapped, patient, now=_STORED)),
-            *(("identity", row) for row in writing.identity_rows(record, mapped)),
-            ("device_record", kept),
-            ("delivery", delivery),
-        ]  # fmt: skip
-        marks = _marks(record, [(one.id, one.phd_identifier) for one in mapped])
-        lines = [(table, _marked(self._line(table, row), marks)) for table, row in given]
-        return _Template(
-            lines=lines, record=_marked(encoded.decode(), marks), observations=len(mapped)
-        )
+        marks = _marks(record, mapped)
+        lines: list[_Line] = []
 
-    def _line(self, table: str, row: msgspec.Struct) -> str:
-        values = msgspec.structs.asdict(row)
-        self._columns.setdefault(table, list(values))
-        return "\t".join(_field(name, value) for name, value in values.items()) + "\n"
+        def add(table: str, row: Mapping[str, object], text: str | None = None) -> None:
+            self._columns.setdefault(table, list(row))
+            line = "\t".join(map(_field, row.values())) + "\n"
+            lines.append(_Line(table, _marked(line, marks), text and _marked(text, marks)))
+
+        for row in writing.observation_rows(record, mapped, patient, now=_STORED):
+            values = structs.asdict(row)
+            text = values.pop("resource")
+            add("observation", values | {"body": _TEXT}, text)
+            add("observation_change", _change(row))
+        for identity in writing.identity_rows(record, mapped):
+            values = structs.asdict(identity)
+            del values["phd_identifier"]
+            add("identity", values | {"phd_digest": identity.id})  # as random as a digest
+        add("device_record", structs.asdict(kept) | {"record": _TEXT}, encoded.decode())
+        add("delivery", structs.asdict(delivery))
+        return lines
 
 
 def schedule(
@@ -193,7 +202,30 @@ def _evenly(
         yield at.replace(microsecond=0), first + number % people
 
 
-def _marks(record: ReadingRecord, ids: Sequence[tuple[UUID, str | None]]) -> dict[str, str]:
+def _change(row: ObservationRow) -> dict[str, object]:
+    return {
+        "last_updated": row.last_updated,
+        "effective_at": row.effective_at,
+        "id": row.id,
+        "care_unit_id": row.care_unit_id,
+        "patient_id": row.patient_id,
+        "version": row.version,
+    }
+
+
+def _times(at: datetime, received: datetime, stored: datetime) -> dict[str, str]:
+    """Return the times of a reading in each way that they are written."""
+    moment, moment_received = at.isoformat(), received.isoformat()
+    return {
+        "at_home": at.astimezone(_HOME).isoformat(),
+        "at": moment,
+        "received": moment_received,
+        "received_z": moment_received.replace("+00:00", "Z"),
+        "stored": stored.isoformat(),
+    }
+
+
+def _marks(record: ReadingRecord, mapped: Sequence[MappedObservation]) -> dict[str, str]:
     """Return which text of the reading of nobody stands for what."""
     person = Person(
         patient_id=_PATIENT,
@@ -204,18 +236,16 @@ def _marks(record: ReadingRecord, ids: Sequence[tuple[UUID, str | None]]) -> dic
         gateway_id=_GATEWAY,
         epoch=_EPOCH,
     )
-    marks = person.marks(_DEVICE) | {
+    marks = person.marks(_DEVICE) | _times(_AT, record.reception.received_at, _STORED)
+    marks |= {
         "record_id": str(record.record_id),
-        "at": _AT.isoformat(),
-        "at_z": _AT.isoformat().replace("+00:00", "Z"),
-        "stored": _STORED.isoformat(),
         "number": str(_NUMBER),
         "trace": record.trace_id,
     }
-    for place, (each, phd) in enumerate(ids):
-        marks[f"id_{place}"] = str(each)
-        if phd is not None:
-            marks["seconds"] = phd.rpartition("-")[2]
+    for place, each in enumerate(mapped):
+        marks[f"id_{place}"] = str(each.id)
+        if each.phd_identifier is not None:
+            marks["seconds"] = each.phd_identifier.rpartition("-")[2]
     return marks
 
 
@@ -224,14 +254,10 @@ def _marked(text: str, marks: Mapping[str, str]) -> str:
     text = text.replace("%", "%%")
     for name, mark in marks.items():
         text = text.replace(mark, f"%({name})s")
-    # What the record holds as bytes is made from its own template.
-    return text.replace(_RECORD_MARK, "%(record)s")
+    return text.replace(_TEXT.hex(), "%(text)s")
 
 
-_RECORD_MARK: Final = "<record>"
-
-
-def _field(name: str, value: object) -> str:
+def _field(value: object) -> str:
     """Return a value in COPY's text format."""
     match value:
         case None:
@@ -239,7 +265,7 @@ def _field(name: str, value: object) -> str:
         case bool():
             return "t" if value else "f"
         case bytes():
-            return "\\\\x" + (_RECORD_MARK if name == "record" else value.hex())
+            return f"\\\\x{value.hex()}"
         case datetime():
             return value.isoformat()
         case _:

@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from random import Random
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessageInfo, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
@@ -19,21 +18,16 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from device_adapters.contract import identity
+from benchmarks import readings
 from device_adapters.contract.messages import (
     SCHEMA_VERSION,
     Delivery,
     Device,
-    ReadingRecord,
-    Reception,
-    TimeQuality,
     encode,
     encode_message,
 )
-from device_adapters.contract.readings import BloodPressure, DeviceTime, PressureUnit
 from device_adapters.contract.topics import Leaf, topic
 
-MEASUREMENT = "00002a35-0000-1000-8000-00805f9b34fb"
 _CONNECT_S = 10
 _UNACKNOWLEDGED = 500  # bound on what paho holds; the broker's receive maximum is below it
 
@@ -90,7 +84,8 @@ def messages(
             number += 1
             device_id = device_ids[number % len(device_ids)]
             at = when(number)
-            records.append(encode(cuff_reading(device_id, at, boot, random)))
+            device = Device(id=device_id, manufacturer="Hemvital", model="Virtual cuff")
+            records.append(encode(readings.pressure(device, at, boot, random)))
         delivery = Delivery(
             epoch=epoch,
             first=number - readings_each + 1,
@@ -103,46 +98,6 @@ def messages(
             payload=encode_message(at, records),
             properties=delivery.to_properties(),
         )
-
-
-def cuff_reading(device_id: str, at: datetime, boot: UUID, random: Random) -> ReadingRecord:
-    """Return a blood pressure within everyday limits, as a gateway would send it."""
-    systolic, diastolic, pulse = (
-        random.randint(105, 130),
-        random.randint(62, 82),
-        random.randint(55, 85),
-    )
-    mean = diastolic + (systolic - diastolic) // 3
-    raw = bytes([0x06]) + b"".join(n.to_bytes(2, "little") for n in (systolic, diastolic, mean))
-    raw += at.year.to_bytes(2, "little") + bytes([at.month, at.day, at.hour, at.minute, at.second])
-    raw += pulse.to_bytes(2, "little")
-    return ReadingRecord(
-        record_id=identity.of_device_record(device_id, 0, MEASUREMENT, raw),
-        is_identity_own=True,
-        device=Device(id=device_id, manufacturer="Hemvital", model="Virtual cuff"),
-        reset_generation=0,
-        adapter="blood-pressure-service",
-        reception=Reception(
-            characteristic=MEASUREMENT,
-            raw=raw,
-            received_at=at,
-            boot_id=boot,
-            monotonic_ns=0,
-            is_clock_synchronised=True,
-            device_clock_offset_s=0.0,
-        ),
-        effective_at=at,
-        time_quality=TimeQuality.SYNCHRONISED,
-        reading=BloodPressure(
-            systolic=Decimal(systolic),
-            diastolic=Decimal(diastolic),
-            mean=Decimal(mean),
-            unit=PressureUnit.MMHG,
-            device_time=DeviceTime(at.year, at.month, at.day, at.hour, at.minute, at.second),
-            pulse_per_min=Decimal(pulse),
-        ),
-        trace_id=uuid4().hex,
-    )
 
 
 class Publisher:

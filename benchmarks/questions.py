@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 
 from benchmarks.history import Person
 from clinician_api.services.worklist import CODES
-from ingest_service.store import observation_search, worklist
+from ingest_service.store import changes, observation_search, worklist
 from ingest_service.store.callers import Caller
 from ingest_service.store.observation_search import ObservationSearch
 
@@ -32,6 +32,8 @@ _MOST_PATIENTS: Final = 500
 _PAGE: Final = 50
 _BLOOD_PRESSURE: Final = "85354-9"
 _ALL_OF_A_MONTH: Final = 1000
+_PULL: Final = 100
+_PULL_AGO, _PULL_STEP = timedelta(days=10), timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +92,22 @@ def questions(subjects: Subjects) -> Mapping[str, Question]:
 
         return ask
 
+    def pull(connection: Connection, number: int) -> Ask:
+        after = subjects.end - _PULL_AGO + number * _PULL_STEP, UUID(int=0)
+
+        async def ask() -> int:
+            found = await changes.since(connection, subjects.caller, after, most=_PULL)
+            return len(await changes.current(connection, subjects.caller, found))
+
+        return ask
+
     return {
         "latest 30 days of a patient": find(subjects.end - _MONTH, _ALL_OF_A_MONTH),
         "50 newest of a patient": find(subjects.end - WHOLE, _PAGE),
         "50 newest pressures": find(subjects.end - WHOLE, _PAGE, _BLOOD_PRESSURE),
         "read by id": by_id,
         f"latest of {_MOST_PATIENTS} patients": latest,
+        f"incremental pull of {_PULL}": pull,
     }
 
 

@@ -32,6 +32,7 @@ from ingest_service.settings import (
 )
 from ingest_service.store import connections, incarnation, migration
 from ingest_service.store.connections import Connection
+from ingest_service.store.text_dictionaries import DictionaryError
 from ingest_service.subscriber.broker import Broker, BrokerAddress
 from ingest_service.subscriber.inbox import Inbox
 from ingest_service.subscriber.service import Worker
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return USAGE
-    except (RegistrationError, OSError, psycopg.Error) as error:
+    except (RegistrationError, DictionaryError, OSError, psycopg.Error) as error:
         print(_sentence(error), file=sys.stderr)
         return FAILED
 

@@ -15,7 +15,7 @@ Pool = AsyncConnectionPool[Connection]
 
 _STATEMENT_S: Final = 20
 _LOCK_S: Final = 10
-_TRANSACTION_S: Final = 60  # also the horizon behind which nothing can still be committed
+TRANSACTION_S: Final = 60  # also the horizon behind which nothing can still be committed
 
 _PING: Final = "SELECT 1"
 
@@ -44,8 +44,8 @@ def bounded(dsn: str, name: str) -> str:
     options = (
         f"{conninfo_to_dict(dsn).get('options') or ''}"
         f" -c statement_timeout={_STATEMENT_S}s -c lock_timeout={_LOCK_S}s"
-        f" -c transaction_timeout={_TRANSACTION_S}s"
-        f" -c idle_in_transaction_session_timeout={_TRANSACTION_S}s"
+        f" -c transaction_timeout={TRANSACTION_S}s"
+        f" -c idle_in_transaction_session_timeout={TRANSACTION_S}s"
     )
     return make_conninfo(
         dsn,

@@ -12,9 +12,11 @@ import msgspec
 from ingest_service.store.connections import Connection
 from ingest_service.store.rows import packed
 
+# Of FHIR's PHD identifier the first half of its SHA-256 is enough to find by.
 _ADD: Final = """
-INSERT INTO identity (id, record_id, effective_at, phd_identifier)
-SELECT id, record_id, effective_at, phd_identifier
+INSERT INTO identity (id, record_id, effective_at, phd_digest)
+SELECT id, record_id, effective_at,
+       encode(substr(sha256(convert_to(phd_identifier, 'UTF8')), 1, 16), 'hex')::uuid
   FROM json_to_recordset(%s::json)
        AS row(id uuid, record_id uuid, effective_at timestamptz, phd_identifier text)
  ORDER BY id
@@ -22,7 +24,9 @@ SELECT id, record_id, effective_at, phd_identifier
 
 _SET_TIME: Final = """
 UPDATE identity i
-   SET effective_at = row.effective_at, phd_identifier = row.phd_identifier
+   SET effective_at = row.effective_at, phd_identifier = NULL,
+       phd_digest = encode(
+           substr(sha256(convert_to(row.phd_identifier, 'UTF8')), 1, 16), 'hex')::uuid
   FROM json_to_recordset(%s::json)
        AS row(id uuid, effective_at timestamptz, phd_identifier text)
  WHERE i.id = row.id

@@ -14,6 +14,8 @@ import yoyo  # pyright: ignore[reportMissingTypeStubs] it has none
 from procrastinate.schema import SchemaManager
 from psycopg.conninfo import conninfo_to_dict
 
+from ingest_service.store import text_dictionaries, texts
+
 _SCRIPTS: Final = Path(__file__).with_name("migrations")
 _LOCK_TIMEOUT: Final = "10s"
 
@@ -45,6 +47,7 @@ def apply(dsn: str) -> int:
     Raises:
         psycopg.Error: If the database is away, or a table stays locked by others for longer than
             the lock time-out: nothing of that migration is then done, and it can be repeated.
+        DictionaryError: If the database's texts rest on another dictionary than this release's.
     """
     with psycopg.connect(dsn, autocommit=True) as guard:
         guard.execute(_LOCK)
@@ -60,6 +63,7 @@ def apply(dsn: str) -> int:
             backend.apply_migrations(missing)
         finally:
             backend.connection.close()
+        text_dictionaries.keep(guard, texts.dictionaries())
         return len(missing)
 
 

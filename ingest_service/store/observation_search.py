@@ -10,10 +10,11 @@ from typing import Final, LiteralString
 from uuid import UUID
 
 from psycopg import AsyncConnection, sql
-from psycopg.rows import class_row
+from psycopg.rows import args_row
 from psycopg.types.multirange import TimestamptzMultirange
 from psycopg.types.range import TimestamptzRange
 
+from ingest_service.store import texts
 from ingest_service.store.callers import Caller
 
 # The bound comes first in the caller's mind and in the planner's: without one, every chunk of
@@ -24,7 +25,9 @@ _MATCHING: Final = sql.SQL("""
    AND effective_at >= %(since)s
    AND effective_at < %(until)s
 """)
-_COLUMNS: Final = sql.SQL("SELECT id, version, patient_id, effective_at, last_updated, resource")
+_COLUMNS: Final = sql.SQL(
+    "SELECT id, version, patient_id, effective_at, last_updated, resource, body"
+)
 # One patient and one code get a plain equals sign: only that reads the index (patient, code,
 # time, id) in order and stops at the limit.
 _FILTERS: Final[dict[str, LiteralString]] = {
@@ -53,7 +56,7 @@ _TICK: Final = timedelta(microseconds=1)  # the database's smallest difference o
 
 _WHEN = "SELECT effective_at FROM identity WHERE id = %(id)s"
 _BY_ID = """
-SELECT id, version, patient_id, effective_at, last_updated, resource
+SELECT id, version, patient_id, effective_at, last_updated, resource, body
   FROM observation
  WHERE id = %(id)s
    AND effective_at = %(effective_at)s
@@ -71,6 +74,26 @@ class FoundObservation:
     effective_at: datetime
     last_updated: datetime
     resource: str
+
+
+def found_observation(  # noqa: PLR0917 a row's columns in their order
+    observation_id: UUID,
+    version: int,
+    patient_id: UUID,
+    effective_at: datetime,
+    last_updated: datetime,
+    resource: str | None,
+    body: bytes | None,
+) -> FoundObservation:
+    """Return a row with its text; raises `UnreadableTextError` where it has none."""
+    return FoundObservation(
+        id=observation_id,
+        version=version,
+        patient_id=patient_id,
+        effective_at=effective_at,
+        last_updated=last_updated,
+        resource=texts.resource_of(observation_id, resource, body),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +126,7 @@ async def find(
     query = _page(_filters(search), search.is_ascending, search.after is not None)
     values = _values(caller, search)
     found: list[FoundObservation] = []
-    async with connection.cursor(row_factory=class_row(FoundObservation)) as cursor:
+    async with connection.cursor(row_factory=args_row(found_observation)) as cursor:
         # Not put together from parts: between two statements an observation may move to another
         # time, and stand in neither.
         for since, until in _windows(search):
@@ -134,7 +157,7 @@ async def read(
     when = await cursor.fetchone()
     if when is None:
         return None
-    async with connection.cursor(row_factory=class_row(FoundObservation)) as found:
+    async with connection.cursor(row_factory=args_row(found_observation)) as found:
         await found.execute(
             _BY_ID,
             {"id": observation_id, "effective_at": when[0], "units": list(caller.care_unit_ids)},

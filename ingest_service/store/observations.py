@@ -10,25 +10,35 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+from msgspec import structs
 from psycopg.rows import args_row
 
+from ingest_service.store import texts
 from ingest_service.store.connections import Connection
 from ingest_service.store.rows import packed
 
 # Identity was decided before, in the plain table `device_record` and in this transaction: a
 # hypertable's key must hold its time column, so it cannot decide by id alone.
+# What became current is told in the same statement, with the database's own clock: see `changes`.
 _ADD: Final = """
-INSERT INTO observation (id, record_id, version, care_provider_id, care_unit_id, patient_id,
-       device_id, code, status, effective_at, time_quality, value, systolic, diastolic,
-       is_irregular, is_doubtful, last_updated, resource)
-SELECT id, record_id, version, care_provider_id, care_unit_id, patient_id,
-       device_id, code, status, effective_at, time_quality, value, systolic, diastolic,
-       is_irregular, is_doubtful, last_updated, resource
-  FROM json_to_recordset(%s::json)
-       AS row(id uuid, record_id uuid, version integer, care_provider_id uuid, care_unit_id uuid,
-              patient_id uuid, device_id text, code text, status text, effective_at timestamptz,
-              time_quality text, value numeric, systolic numeric, diastolic numeric,
-              is_irregular boolean, is_doubtful boolean, last_updated timestamptz, resource text)
+WITH stored AS (
+    INSERT INTO observation (id, record_id, version, care_provider_id, care_unit_id, patient_id,
+           device_id, code, status, effective_at, time_quality, value, systolic, diastolic,
+           is_irregular, is_doubtful, last_updated, body)
+    SELECT id, record_id, version, care_provider_id, care_unit_id, patient_id,
+           device_id, code, status, effective_at, time_quality, value, systolic, diastolic,
+           is_irregular, is_doubtful, last_updated, decode(resource, 'base64')
+      FROM json_to_recordset(%s::json)
+           AS row(id uuid, record_id uuid, version integer, care_provider_id uuid,
+                  care_unit_id uuid, patient_id uuid, device_id text, code text, status text,
+                  effective_at timestamptz, time_quality text, value numeric, systolic numeric,
+                  diastolic numeric, is_irregular boolean, is_doubtful boolean,
+                  last_updated timestamptz, resource text)
+    RETURNING id, version, care_unit_id, patient_id, effective_at
+)
+INSERT INTO observation_change (last_updated, effective_at, id, care_unit_id, patient_id, version)
+SELECT clock_timestamp(), effective_at, id, care_unit_id, patient_id, version
+  FROM stored
 """
 
 # An UPDATE that moves a row to another chunk is refused, so a better time is DELETE and INSERT.
@@ -40,11 +50,13 @@ WITH gone AS (
      WHERE i.record_id = ANY(%(records)s)
        AND (o.id, o.effective_at) = (i.id, i.effective_at)
        AND o.effective_at BETWEEN %(since)s AND %(until)s
-    RETURNING o.id, o.version, o.effective_at, o.last_updated, o.resource, o.record_id
+    RETURNING o.id, o.version, o.effective_at, o.last_updated, o.resource, o.body,
+              o.record_id
 ), kept AS (
     INSERT INTO observation_history
-           (id, version, effective_at, last_updated, resource, changed_by, reason)
-    SELECT g.id, g.version, g.effective_at, g.last_updated, g.resource, c.changed_by, c.reason
+           (id, version, effective_at, last_updated, resource, body, changed_by, reason)
+    SELECT g.id, g.version, g.effective_at, g.last_updated, g.resource, g.body,
+           c.changed_by, c.reason
       FROM gone g
       JOIN json_to_recordset(%(changes)s::json)
            AS c(record_id uuid, changed_by text, reason text) USING (record_id)
@@ -114,7 +126,8 @@ class StoredValue:
 
 async def add(connection: Connection, rows: Collection[ObservationRow]) -> None:
     """Store new observations, or new versions of retired ones."""
-    await connection.execute(_ADD, [packed(rows)])
+    stored = [structs.replace(row, resource=texts.body_of(row.resource)) for row in rows]
+    await connection.execute(_ADD, [packed(stored)])
 
 
 async def retire(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import msgspec
+from msgspec import structs
 from psycopg.rows import args_row
 
+from ingest_service.store import texts
 from ingest_service.store.connections import Connection
 from ingest_service.store.rows import packed
 
@@ -142,7 +144,8 @@ class ExportedRecord:
 
 async def add(connection: Connection, rows: Collection[RecordRow]) -> Added:
     """Store what is new; a record that is known by its id is left as it is."""
-    cursor = await connection.execute(_ADD, [packed(rows)])
+    stored = [structs.replace(row, record=texts.stored_record(row.record)) for row in rows]
+    cursor = await connection.execute(_ADD, [packed(stored)])
     found = await cursor.fetchall()
     return Added(
         frozenset(record_id for record_id, is_known in found if is_known),
@@ -154,12 +157,17 @@ async def known(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Kno
     """Return those of these records that are stored."""
     async with connection.cursor(row_factory=args_row(KnownRecord)) as cursor:
         await cursor.execute(_KNOWN, [list(ids)])
-        return {row.record_id: row for row in await cursor.fetchall()}
+        found = await cursor.fetchall()
+    return {
+        row.record_id: replace(row, record=texts.record_of(row.record_id, row.record))
+        for row in found
+    }
 
 
 async def set_times(connection: Connection, rows: Collection[RecordTime]) -> None:
     """Give records their better times."""
-    await connection.execute(_SET_TIME, [packed(rows)])
+    stored = [structs.replace(row, record=texts.stored_record(row.record)) for row in rows]
+    await connection.execute(_SET_TIME, [packed(stored)])
 
 
 async def export(connection: Connection) -> AsyncIterator[ExportedRecord]:

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4, uuid5
 import msgspec
 import psycopg
 from psycopg import AsyncConnection
+from zstandard import ZstdCompressionDict, ZstdDecompressor, get_frame_parameters
 
 from device_adapters.contract import identity
 from device_adapters.contract.messages import (
@@ -267,11 +268,23 @@ class Home:
         return await self.send(*(self.message(record) for record in given))
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        """Return a table's rows as the database shows them."""
+        """Return a table's rows as the database shows them, with compressed texts readable.
+
+        They are read as one would with a backup and nothing else: by zstd alone and the
+        dictionaries that stand in the database.
+        """
         query = f"SELECT to_jsonb(t)::text FROM {table} AS t"  # noqa: S608 tables of the tests
         with psycopg.connect(self.database.dsn()) as opened:
             found = opened.execute(query.encode()).fetchall()
-        return [msgspec.json.decode(text) for (text,) in found]
+            kept = dict(opened.execute("SELECT id, content FROM text_dictionary").fetchall())
+        rows = [msgspec.json.decode(text) for (text,) in found]
+        for row in rows:
+            if body := row.get("body"):
+                frame = bytes.fromhex(body.removeprefix("\\x"))
+                number = get_frame_parameters(frame).dict_id
+                dictionary = ZstdCompressionDict(kept[number])
+                row["resource"] = ZstdDecompressor(dict_data=dictionary).decompress(frame).decode()
+        return rows
 
     def execute(self, statement: str, *values: object) -> None:
         """Carry out one statement as the owner."""

@@ -25,7 +25,7 @@ PACKAGES: Final = (
 CLOCKS: Final = re.compile(r"(.*/command\.py|gateway/clock\.py)")
 # Who must keep a batch going whatever one message does, and says so at the line.
 BROAD: Final = re.compile(r"ingest_service/admission/.*")
-READING_PATIENTS: Final = ("observation_search", "worklist", "directory")
+READING_PATIENTS: Final = ("changes", "observation_search", "worklist", "directory")
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
