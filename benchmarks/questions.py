@@ -31,6 +31,7 @@ _YEAR: Final = timedelta(days=365)  # how far back the worklist looks
 _MOST_PATIENTS: Final = 500
 _PAGE: Final = 50
 _BLOOD_PRESSURE: Final = "85354-9"
+_NEVER_MEASURED: Final = "29463-7"  # body weight: looked for in every chunk
 _ALL_OF_A_MONTH: Final = 1000
 _PULL: Final = 100
 _PULL_AGO, _PULL_STEP = timedelta(days=10), timedelta(hours=1)
@@ -105,6 +106,7 @@ def questions(subjects: Subjects) -> Mapping[str, Question]:
         "latest 30 days of a patient": find(subjects.end - _MONTH, _ALL_OF_A_MONTH),
         "50 newest of a patient": find(subjects.end - WHOLE, _PAGE),
         "50 newest pressures": find(subjects.end - WHOLE, _PAGE, _BLOOD_PRESSURE),
+        "none of a code in ten years": find(subjects.end - WHOLE, _PAGE, _NEVER_MEASURED),
         "read by id": by_id,
         f"latest of {_MOST_PATIENTS} patients": latest,
         f"incremental pull of {_PULL}": pull,
