@@ -33,7 +33,9 @@ from ingest_service.store.callers import Caller
 AIM: Final = 1.5
 _UNITS, _GATEWAYS, _DEVICES_EACH = 10, 200, 5
 _PROBES: Final = 20
-_PROBE_READINGS: Final = 5000  # 1.4 a day: two observations each
+# People who are asked about: how many, most readings of each, most of the smallest database that
+# is theirs. Five thousand are 1.4 a day, with two observations each; six hundred one in six days.
+_STEADY: Final = ((_PROBES, 5000, 0.2), (480, 600, 0.6))
 _WARM: Final = 2 * _PROBES
 _ROUNDS: Final = 100
 _INSERTS: Final = 40
@@ -163,9 +165,11 @@ def load(
 ) -> Size:
     """Fill a database; ``smallest`` decides how often the people who are asked about measure."""
     history = History(people)
-    # At most half of the smallest database is theirs.
-    each = min(_PROBE_READINGS, smallest // ROWS_EACH // _PROBES // 2)
-    readings = schedule(end - SPAN, rows // ROWS_EACH, len(people), _PROBES, each)
+    steady = [
+        (count, min(most, int(smallest / ROWS_EACH * share / count)))
+        for count, most, share in _STEADY
+    ]
+    readings = schedule(end - SPAN, rows // ROWS_EACH, len(people), steady)
     filled = fill(database, history, readings, rows=rows)
     caller = Caller(
         actor="bench",

@@ -179,19 +179,24 @@ class History:
 
 
 def schedule(
-    start: datetime, readings: int, people: int, probes: int, probe_readings: int
+    start: datetime, readings: int, people: int, steady: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[datetime, int]]:
     """Yield when who measures, in the order of time, spread evenly over the ten years.
 
-    The first ``probes`` people measure ``probe_readings`` times each, however many readings there
-    are in all: what is asked about them has an answer of the same size, and only what lies around
-    it grows. The others share the rest.
+    Args:
+        start: The first reading's time.
+        readings: In all.
+        people: How many.
+        steady: So many of the first people measure so many times each, however many readings
+            there are in all: what is asked about them has an answer of the same size, and only
+            what lies around it grows. The other people share the rest.
     """
-    others = people - probes
-    return merge(
-        _evenly(start, probes * probe_readings, 0, probes),
-        _evenly(start, readings - probes * probe_readings, probes, others),
-    )
+    streams: list[Iterator[tuple[datetime, int]]] = []
+    first, left = 0, readings
+    for count, each in steady:
+        streams.append(_evenly(start, count * each, first, count))
+        first, left = first + count, left - count * each
+    return merge(*streams, _evenly(start, left, first, people - first))
 
 
 def _evenly(

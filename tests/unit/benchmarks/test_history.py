@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
+import pytest
+
 from benchmarks.history import SPAN, History, Person, Rows, schedule
 from ingest_service.store import texts
 
@@ -75,19 +77,17 @@ def test_each_third_reading_is_the_oximeters() -> None:
     assert devices == [PERSON.cuff, PERSON.cuff, PERSON.oximeter]
 
 
-def test_those_who_are_asked_about_measure_equally_often_whatever_the_rest_does() -> None:
-    start = AT - SPAN
+@pytest.mark.parametrize("readings", [500, 5000])
+def test_those_who_are_asked_about_measure_equally_often_whatever_the_rest_does(
+    readings: int,
+) -> None:
+    made = list(schedule(AT - SPAN, readings, 100, [(10, 7), (20, 3)]))
 
-    few, many = (list(schedule(start, readings, 100, 10, 7)) for readings in (500, 5000))
-
-    for made in (few, many):
-        times = [at for at, _ in made]
-        assert times == sorted(times)
-        assert times[0] == start
-        assert times[-1] < AT
-    for made, readings in ((few, 500), (many, 5000)):
-        counts = Counter(person for _, person in made)
-        assert sum(counts.values()) == readings
-        assert [counts[person] for person in range(10)] == [7] * 10
-        others = [counts[person] for person in range(10, 100)]
-        assert max(others) - min(others) <= 1
+    times, counts = [at for at, _ in made], Counter(person for _, person in made)
+    assert times == sorted(times)
+    assert times[0] == AT - SPAN
+    assert times[-1] < AT
+    assert len(made) == readings
+    assert [counts[person] for person in range(30)] == [7] * 10 + [3] * 20
+    others = [counts[person] for person in range(30, 100)]
+    assert max(others) - min(others) <= 1
