@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import decade, overload, telling, visible, workers
+from benchmarks import decade, overload, space, store_path, telling, visible, workers
 from benchmarks.ingest import IngestBench
 from benchmarks.population import Population, population, unit_hsa_id
 from deploy.local.home import Home, VirtualDevice
@@ -22,6 +25,8 @@ from deploy.local.tenancy import vacate
 
 _ROOT: Final = CHECKOUT / ".local" / "bench"
 _UNITS, _GATEWAYS, _DEVICES_EACH = 10, 20, 25
+_READINGS_EACH: Final = 1000  # of the store path, in one transaction
+_READINGS_OF_A_YEAR: Final = 20_000
 _PROBES: Final = 4
 _PROBE_EVERY_S: Final = 3.0
 _NURSE: Final = Nurse(
@@ -163,6 +168,31 @@ def _overload(bench: _Bench) -> _Told:
     return figures, telling.of_overload(results)
 
 
+def _store_path(bench: _Bench) -> _Told:
+    result = asyncio.run(
+        store_path.run(
+            bench.platform.services, bench.region, readings=_READINGS_EACH, newest=bench.at
+        )
+    )
+    return asdict(result) | {"ratio": result.ratio}, _said(lambda: store_path.tell(result))
+
+
+def _space(bench: _Bench) -> _Told:
+    result = asyncio.run(
+        space.run(
+            bench.platform.services, bench.region, readings=_READINGS_OF_A_YEAR, newest=bench.at
+        )
+    )
+    return space.as_json(result), _said(lambda: space.tell(result))
+
+
+def _said(tell: Callable[[], None]) -> Sequence[str]:
+    """Return what would be printed, line by line."""
+    with redirect_stdout(StringIO()) as said:
+        tell()
+    return said.getvalue().splitlines()
+
+
 def _decade(bench: _Bench) -> _Told:
     result = decade.run(bench.platform.services, sizes=bench.arguments.rows, end=bench.at)
     ratios = {each.name: each.ratio for each in result.compared}
@@ -184,6 +214,8 @@ def _visible(bench: _Bench) -> _Told:
 # In this order: the last one starts the platform's own worker, which would take the others' load.
 _PARTS: Final[Mapping[str, Callable[[_Bench], _Told]]] = {
     "ingest": _ingest,
+    "store-path": _store_path,
+    "space": _space,
     "workers": _workers,
     "overload": _overload,
     "decade": _decade,

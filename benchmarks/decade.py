@@ -8,7 +8,7 @@ of one size.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,7 +25,7 @@ from benchmarks.databases import Database, fresh
 from benchmarks.filling import Filled, fill
 from benchmarks.history import ROWS_EACH, SPAN, History, Person, schedule
 from benchmarks.insertion import READINGS, Inserting
-from benchmarks.population import population
+from benchmarks.population import Population, population
 from benchmarks.questions import Connection, Question, Subjects, questions, recording
 from deploy.local.services import Services
 from ingest_service.store.callers import Caller
@@ -107,13 +107,13 @@ def run(services: Services, *, sizes: Sequence[int], end: datetime) -> Result:
         sizes: Observations, ascending.
         end: The newest reading's time; the oldest is ten years before.
     """
-    document, people = region()
+    made, people = region()
     with ExitStack() as stack:
         loaded: list[Size] = []
         for rows in sizes:
             print(f"ten years, {rows:,} observations:", flush=True)
             name = f"hemvital_decade_{rows}"
-            database = stack.enter_context(fresh(services, name, document))
+            database = stack.enter_context(fresh(services, name, made.registration))
             loaded.append(load(database, people, rows=rows, smallest=sizes[0], end=end))
         compared = asyncio.run(_compare(loaded))
         print("  20 at once", flush=True)
@@ -121,43 +121,26 @@ def run(services: Services, *, sizes: Sequence[int], end: datetime) -> Result:
     return Result(filled=[size.filled for size in loaded], compared=compared, crowd=together)
 
 
-def region() -> tuple[Mapping[str, Any], Sequence[Person]]:
+def region() -> tuple[Population, Sequence[Person]]:
     """Return who is registered, and the same people, of different gateways one after the other."""
     made = population(units=_UNITS, gateways=_GATEWAYS, devices_each=_DEVICES_EACH, probes=0)
-    document: dict[str, list[dict[str, Any]]] = dict(made.registration)
-    patients = {each["identifier"]: each for each in document["patients"]}
-    provider = UUID(document["care_providers"][0]["id"])
-    people: list[Person] = []
+    patients = {each["identifier"]: each for each in made.registration["patients"]}
+    provider = UUID(made.registration["care_providers"][0]["id"])
     epochs = {gateway_id: uuid4() for gateway_id in made.devices}
-    for place in range(_DEVICES_EACH):
-        for gateway_id, cuffs in made.devices.items():
-            cuff = cuffs[place]
-            patient = patients[cuff]
-            oximeter = cuff.replace("F1:", "F2:", 1)
-            unit, patient_id = patient["care_unit_id"], patient["id"]
-            document["devices"].append(
-                {"id": oximeter, "care_unit_id": unit, "kind": "pulse_oximetry"}
-            )
-            document["assignments"].append(
-                {
-                    "id": str(uuid4()),
-                    "device_id": oximeter,
-                    "patient_id": patient_id,
-                    "decided_by": "bench",
-                }
-            )
-            people.append(
-                Person(
-                    patient_id=UUID(patient_id),
-                    unit_id=UUID(unit),
-                    provider_id=provider,
-                    cuff=cuff,
-                    oximeter=oximeter,
-                    gateway_id=gateway_id,
-                    epoch=epochs[gateway_id],
-                )
-            )
-    return document, people
+    people = [
+        Person(
+            patient_id=UUID(patients[cuffs[place]]["id"]),
+            unit_id=UUID(patients[cuffs[place]]["care_unit_id"]),
+            provider_id=provider,
+            cuff=cuffs[place],
+            oximeter=made.oximeters[gateway_id][place],
+            gateway_id=gateway_id,
+            epoch=epochs[gateway_id],
+        )
+        for place in range(_DEVICES_EACH)
+        for gateway_id, cuffs in made.devices.items()
+    ]
+    return made, people
 
 
 def load(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -75,7 +76,12 @@ def _parser() -> argparse.ArgumentParser:
 
     add("run", _run, "Run one ingest worker until it is told to stop.")
     add("jobs", _jobs, "Run what time demands until it is told to stop.")
-    add("migrate", _migrate, "Bring the database to the current schema.")
+    add(
+        "migrate",
+        _migrate,
+        "Bring the database to the current schema; where TimescaleDB is the licensed edition, also"
+        " let observations older than a year lie in its columnstore.",
+    )
     add("restored", _restored, "Say that the database was restored: gateways send again.")
     register = add("register", _register, "Write who and what is known from a JSON document.")
     register.add_argument("file", type=Path)
@@ -115,6 +121,10 @@ def _run(_arguments: argparse.Namespace) -> int:
 
 
 async def _work(settings: WorkerSettings) -> None:
+    # A batch holds a hundred thousand objects, and none of them in a circle: looking for circles
+    # every 700 objects, as is the default, cost an eighth of the worker's time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     stop = _stop_signal()
     inbox = Inbox(asyncio.get_running_loop())
     broker = Broker(

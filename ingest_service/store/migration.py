@@ -14,7 +14,7 @@ import yoyo  # pyright: ignore[reportMissingTypeStubs] it has none
 from procrastinate.schema import SchemaManager
 from psycopg.conninfo import conninfo_to_dict
 
-from ingest_service.store import text_dictionaries, texts
+from ingest_service.store import columnstore, text_dictionaries, texts
 
 _SCRIPTS: Final = Path(__file__).with_name("migrations")
 _LOCK_TIMEOUT: Final = "10s"
@@ -41,6 +41,9 @@ class _Backend(Protocol):
 def apply(dsn: str) -> int:
     """Apply what is missing and return how many migrations that was; harmless when repeated.
 
+    The database also gets copies of the dictionaries that texts are compressed with and, in
+    TimescaleDB's licensed edition, its columnstore.
+
     Args:
         dsn: Connection string of the role that owns the schema.
 
@@ -64,6 +67,7 @@ def apply(dsn: str) -> int:
         finally:
             backend.connection.close()
         text_dictionaries.keep(guard, texts.dictionaries())
+        columnstore.enable_where_licensed(guard)
         return len(missing)
 
 
