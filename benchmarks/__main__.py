@@ -162,6 +162,7 @@ def _overload(bench: _Bench) -> _Told:
             "median_mib": result.median_mib,
             "most_over_median": result.most_over_median,
             "slope_kib_per_min": result.slope_kib_per_min,
+            "late_slope_kib_per_min": result.late_slope_kib_per_min,
         }
         for result in results
     ]

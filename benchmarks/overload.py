@@ -76,8 +76,17 @@ class Result:
     @property
     def slope_kib_per_min(self) -> float:
         """How fast the memory grows, by least squares over the samples."""
-        minutes = [number * _SAMPLE_S / 60 for number in range(len(self.rss_mib))]
-        return statistics.linear_regression(minutes, self.rss_mib).slope * 1024
+        return _slope(self.rss_mib)
+
+    @property
+    def late_slope_kib_per_min(self) -> float:
+        """The same over the second half: steps of the interpreter's arenas come before it."""
+        return _slope(self.rss_mib[len(self.rss_mib) // 2 :])
+
+
+def _slope(rss_mib: Sequence[float]) -> float:
+    minutes = [number * _SAMPLE_S / 60 for number in range(len(rss_mib))]
+    return statistics.linear_regression(minutes, rss_mib).slope * 1024
 
 
 class NoOverloadError(Exception):

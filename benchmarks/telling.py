@@ -71,7 +71,8 @@ def of_overload(results: Sequence[overload.Result]) -> list[str]:
             (
                 f"  worker's memory  median {result.median_mib:.1f} MiB, most"
                 f" {result.most_over_median:.3f} x the median (aim {overload.AIM:.2f}),"
-                f" slope {result.slope_kib_per_min:+.0f} KiB a minute"
+                f" slope {result.slope_kib_per_min:+.0f} KiB a minute,"
+                f" of the second half {result.late_slope_kib_per_min:+.0f}"
             ),
             (
                 f"  its queue        at most {result.most_queued} messages"
