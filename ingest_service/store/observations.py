@@ -14,7 +14,7 @@ from msgspec import structs
 from psycopg.rows import args_row
 
 from ingest_service.store import texts
-from ingest_service.store.connections import Connection
+from ingest_service.store.connections import TRANSACTION_S, Connection
 from ingest_service.store.rows import packed
 
 # Identity was decided before, in the plain table `device_record` and in this transaction: a
@@ -40,6 +40,9 @@ INSERT INTO observation_change (last_updated, effective_at, id, care_unit_id, pa
 SELECT clock_timestamp(), effective_at, id, care_unit_id, patient_id, version
   FROM stored
 """
+
+# Readers of changes rely on it, whoever writes: a worker's session has it, a command's has none.
+_END_IN_TIME: Final = "SELECT set_config('transaction_timeout', %s, true)"
 
 # An UPDATE that moves a row to another chunk is refused, so a better time is DELETE and INSERT.
 # The outer bounds, constants to the planner, keep all other chunks closed.
@@ -125,7 +128,12 @@ class StoredValue:
 
 
 async def add(connection: Connection, rows: Collection[ObservationRow]) -> None:
-    """Store new observations, or new versions of retired ones."""
+    """Store new observations, or new versions of retired ones; the transaction must end in time.
+
+    What it stores is told as of this moment, and readers take for granted that nothing older than
+    `changes.HORIZON` is still to come. So the database ends a transaction that outlasts that.
+    """
+    await connection.execute(_END_IN_TIME, [f"{TRANSACTION_S}s"])
     stored = [structs.replace(row, resource=texts.body_of(row.resource)) for row in rows]
     await connection.execute(_ADD, [packed(stored)])
 

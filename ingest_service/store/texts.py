@@ -30,7 +30,7 @@ RECORD: Final = 40002
 #: Above 3 a text costs four times the time for a twentieth of its bytes.
 LEVEL: Final = 3
 
-# A message has at most 64 KiB. A damaged header must not ask for all the memory there is.
+# Ingest takes no message above 128 KiB. A damaged header must not ask for all the memory there is.
 _MOST_BYTES: Final = 1 << 20
 
 _FOLDER: Final = Path(__file__).with_name("dictionaries")

@@ -6,13 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from ingest_service.store import changes, connections
+from ingest_service.admission import writing
+from ingest_service.store import changes, observations
 from ingest_service.store.callers import Caller
 from ingest_service.store.changes import Change
-from tests.support.ingest import UNIT, Home, registered
+from ingest_service.store.patients import Patient
+from tests.support.ingest import UNIT, Home, id_of, registered
 from tests.support.services import Database
 
 pytestmark = pytest.mark.timescale
@@ -56,18 +59,35 @@ async def test_what_is_stored_is_told_in_order_once_it_is_old_enough(home: Home)
     assert old == sorted(old, key=lambda change: (change.last_updated, change.id))
 
 
-async def test_no_transaction_of_ingest_outlasts_what_readers_wait(home: Home) -> None:
-    async with (
-        connections.pool(home.database.dsn("hemvital_ingest"), name="test", size=1) as pool,
-        pool.connection() as connection,
-    ):
-        cursor = await connection.execute(
-            "SELECT setting::int FROM pg_settings WHERE name = 'transaction_timeout'"
-        )
-        found = await cursor.fetchone()
+async def test_no_transaction_that_stores_outlasts_what_readers_wait(home: Home) -> None:
+    """Not even that of a command, whose session has no time-out of its own."""
+    reading = home.cuff("128", "82")
+    patient = Patient(id_of("patient-1"), UNIT, id_of("p"))
+    mapped = writing.observations_of(reading, patient, gateway_id="gateway-1", now=home.now)
+    rows = writing.observation_rows(reading, mapped, patient, now=home.now)
 
-    assert found is not None
-    assert timedelta(0) < timedelta(milliseconds=found[0]) < changes.HORIZON
+    async with await AsyncConnection.connect(home.database.dsn("hemvital_ingest")) as connection:
+        before = await _timeout(connection)
+        await observations.add(connection, rows)
+        after = await _timeout(connection)
+
+    assert before == timedelta(0)
+    assert timedelta(0) < after < changes.HORIZON
+
+
+async def test_a_transaction_that_is_given_a_timeout_midway_ends_by_it(home: Home) -> None:
+    async with await AsyncConnection.connect(home.database.dsn("hemvital_ingest")) as connection:
+        await connection.execute("SELECT set_config('transaction_timeout', '200ms', true)")
+        with pytest.raises(psycopg.errors.TransactionTimeout):
+            await connection.execute("SELECT pg_sleep(10)")
+
+
+async def _timeout(connection: AsyncConnection) -> timedelta:
+    cursor = await connection.execute(
+        "SELECT setting::int FROM pg_settings WHERE name = 'transaction_timeout'"
+    )
+    found = await cursor.fetchone()
+    return timedelta(milliseconds=found[0] if found else -1)
 
 
 async def test_the_time_is_the_databases_own_and_not_the_workers(home: Home) -> None:

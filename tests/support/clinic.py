@@ -11,6 +11,8 @@ from uuid import UUID, uuid4
 
 import psycopg
 
+from ingest_service.store import texts
+
 PERSONNUMMER: Final = "http://electronichealth.se/identifier/personnummer"
 BLOOD_PRESSURE, PULSE, SPO2 = "85354-9", "8867-4", "2708-6"
 
@@ -113,7 +115,7 @@ class Clinic:
         self._execute(
             "INSERT INTO observation (id, record_id, care_provider_id, care_unit_id, patient_id,"
             " device_id, code, status, effective_at, time_quality, value, systolic, diastolic,"
-            " is_irregular, last_updated, resource)"
+            " is_irregular, last_updated, body)"
             " VALUES (%s, %s, %s, %s, %s, 'device', %s, 'final', %s, 'synchronised', %s, %s, %s,"
             " %s, %s, %s)",
             [
@@ -127,7 +129,7 @@ class Clinic:
                 *columns,
                 is_irregular,
                 at + stored_after,
-                text,
+                texts.body_of(text),
             ],
         )
         return found
