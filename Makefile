@@ -11,9 +11,10 @@ LOCAL := $(PYTHON) -m deploy.local
 READY := .venv/.ready
 BROWSER_READY := .venv/.ready-browser
 
-# make chaos SEED=7 KILLS=20 · make test TESTS="tests/unit -k ports"
+# make chaos SEED=7 KILLS=20 · make bench ONLY="decade workers" · make test TESTS="tests/unit -k ports"
 SEED ?= 1
 KILLS ?= 20
+ONLY ?=
 TESTS ?=
 
 # pyright tells about newer versions of itself; ours is locked.
@@ -88,8 +89,8 @@ demo-check: setup ## The same without a person: wait for readings, read them bac
 chaos: setup ## Kill processes at seeded moments and count readings (SEED=1 KILLS=20)
 	@exec $(PYTHON) -m deploy.local.chaos --seed $(SEED) --kills $(KILLS)
 
-bench: setup ## Measure what the program exists for
-	@exec $(PYTHON) -m benchmarks
+bench: setup ## Measure what the program exists for, or a part (ONLY=decade)
+	@exec $(PYTHON) -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 soak: setup $(BROWSER_READY) ## Run the long suites whole
 	@exec $(PYTHON) -m pytest -m soak $(TESTS)

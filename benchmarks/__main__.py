@@ -6,13 +6,15 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import ingest, space, store_path, visible
+from benchmarks import decade, overload, space, store_path, telling, visible, workers
 from benchmarks.ingest import IngestBench
 from benchmarks.population import Population, population, unit_hsa_id
 from deploy.local.home import Home, VirtualDevice
@@ -36,32 +38,66 @@ _NURSE: Final = Nurse(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bench:
+    """What a measurement has to work with."""
+
+    platform: Platform
+    state: State
+    region: Population
+    arguments: argparse.Namespace
+    at: datetime
+
+
+# Figures for the JSON file, and lines for a person.
+_Told = tuple[Any, Sequence[str]]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run once; print the figures and write them as JSON."""
+    """Run once; print the figures and write them as text and as JSON."""
     arguments = _parser().parse_args(argv)
     state = State(root=_ROOT)
     vacate(state)
     region = population(
         units=_UNITS, gateways=_GATEWAYS, devices_each=_DEVICES_EACH, probes=_PROBES
     )
-    figures: dict[str, Any] = {"at": datetime.now(UTC).isoformat()}
+    at = datetime.now(UTC).replace(microsecond=0)
+    figures: dict[str, Any] = {"at": at.isoformat()}
+    text: list[str] = []
     with Platform(state, _plan(region, arguments.lasting_s)) as platform:
         platform.prepare(progress)
-        figures["ingest"] = _ingest(platform, state, region, arguments.messages)
-        figures["store_path"] = _store_path(platform, region)
-        figures["space"] = _space(platform, region)
-        platform.start(progress)
-        figures["visible"] = _visible(platform, region, arguments.lasting_s)
+        bench = _Bench(platform=platform, state=state, region=region, arguments=arguments, at=at)
+        for name, measure in _PARTS.items():
+            if name in arguments.only:
+                print(f"{name} …", flush=True)
+                figures[name], lines = measure(bench)
+                text += lines
+                print("\n".join(lines), flush=True)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(figures, indent=2))
-    print(f"written to {arguments.json}")
+    arguments.json.write_text(json.dumps(figures, indent=2, default=str))
+    arguments.json.with_suffix(".txt").write_text("\n".join([*text, ""]))
+    print(f"written to {arguments.json} and {arguments.json.with_suffix('.txt')}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--only", nargs="+", choices=list(_PARTS), default=list(_PARTS), help="default: all"
+    )
     parser.add_argument("--messages", type=int, default=6000, help="in each round of ingest")
     parser.add_argument("--lasting-s", type=float, default=120.0, help="of the load on the page")
+    parser.add_argument(
+        "--rows",
+        type=int,
+        nargs="+",
+        default=[1_000_000, 10_000_000],
+        help="observations in ten years of data, ascending",
+    )
+    parser.add_argument(
+        "--worker-messages", type=int, default=4000, help="in each round of workers"
+    )
+    parser.add_argument("--overload-s", type=float, default=60.0, help="of each overload")
     parser.add_argument("--json", type=Path, default=_ROOT / "figures.json")
     return parser
 
@@ -94,62 +130,98 @@ def _script(place: int, count: int) -> Path:
     return visible.script(file, place=place, places=_PROBES, count=count, every_s=_PROBE_EVERY_S)
 
 
-def _ingest(
-    platform: Platform, state: State, region: Population, messages: int
-) -> list[dict[str, Any]]:
-    bench = IngestBench(platform, state, region.devices, newest=datetime.now(UTC))
+def _ingest(bench: _Bench) -> _Told:
+    messages: int = bench.arguments.messages
+    ingesting = IngestBench(bench.platform, bench.state, bench.region.devices, newest=bench.at)
     results = [
-        bench.run(messages=messages, readings_each=1),
-        bench.run(messages=messages // 5, readings_each=10),
+        ingesting.run(messages=messages, readings_each=1),
+        ingesting.run(messages=messages // 5, readings_each=10),
     ]
-    for result in results:
-        _tell_ingest(result)
-    return [asdict(result) | {"ratio": result.ratio} for result in results]
+    figures = [asdict(result) | {"ratio": result.ratio} for result in results]
+    return figures, telling.of_ingest(results)
 
 
-def _tell_ingest(result: ingest.Result) -> None:
-    print(f"ingest, one worker, {result.readings_each} reading(s) a message:")
-    for name, cost in (("bare drain", result.bare), ("ingest", result.ingest)):
-        print(
-            f"  {name:10}  {cost.cpu_us_per_reading:7.0f} us CPU a reading"
-            f"  {cost.cpu_us_per_message:7.0f} us CPU a message"
-            f"  {cost.readings_per_s:7.0f} readings/s"
+def _workers(bench: _Bench) -> _Told:
+    results = workers.run(
+        bench.platform, bench.state, messages=bench.arguments.worker_messages, newest=bench.at
+    )
+    figures = [
+        asdict(result) | {"cpu_ratios": [result.cpu_ratio(each) for each in result.drained]}
+        for result in results
+    ]
+    return figures, telling.of_workers(results)
+
+
+def _overload(bench: _Bench) -> _Told:
+    results = overload.run(
+        bench.platform, bench.state, lasting_s=bench.arguments.overload_s, newest=bench.at
+    )
+    figures = [
+        asdict(result)
+        | {
+            "median_mib": result.median_mib,
+            "most_over_median": result.most_over_median,
+            "slope_kib_per_min": result.slope_kib_per_min,
+            "late_slope_kib_per_min": result.late_slope_kib_per_min,
+        }
+        for result in results
+    ]
+    return figures, telling.of_overload(results)
+
+
+def _store_path(bench: _Bench) -> _Told:
+    result = asyncio.run(
+        store_path.run(
+            bench.platform.services, bench.region, readings=_READINGS_EACH, newest=bench.at
         )
-    print(f"  ratio       {result.ratio:7.2f}  (CPU a reading ÷ the bare drain's a message)")
-
-
-def _store_path(platform: Platform, region: Population) -> dict[str, Any]:
-    work = store_path.run(
-        platform.services, region, readings=_READINGS_EACH, newest=datetime.now(UTC)
     )
-    result = asyncio.run(work)
-    store_path.tell(result)
-    return asdict(result) | {"ratio": result.ratio}
+    return asdict(result) | {"ratio": result.ratio}, _said(lambda: store_path.tell(result))
 
 
-def _space(platform: Platform, region: Population) -> dict[str, Any]:
-    work = space.run(
-        platform.services, region, readings=_READINGS_OF_A_YEAR, newest=datetime.now(UTC)
+def _space(bench: _Bench) -> _Told:
+    result = asyncio.run(
+        space.run(
+            bench.platform.services, bench.region, readings=_READINGS_OF_A_YEAR, newest=bench.at
+        )
     )
-    result = asyncio.run(work)
-    space.tell(result)
-    return space.as_json(result)
+    return space.as_json(result), _said(lambda: space.tell(result))
 
 
-def _visible(platform: Platform, region: Population, lasting_s: float) -> dict[str, Any]:
+def _said(tell: Callable[[], None]) -> Sequence[str]:
+    """Return what would be printed, line by line."""
+    with redirect_stdout(StringIO()) as said:
+        tell()
+    return said.getvalue().splitlines()
+
+
+def _decade(bench: _Bench) -> _Told:
+    result = decade.run(bench.platform.services, sizes=bench.arguments.rows, end=bench.at)
+    ratios = {each.name: each.ratio for each in result.compared}
+    return asdict(result) | {"ratios": ratios}, telling.of_decade(result)
+
+
+def _visible(bench: _Bench) -> _Told:
+    bench.platform.start(progress)
     result = visible.run(
-        platform,
+        bench.platform,
         _NURSE,
-        region.devices,
+        bench.region.devices,
         per_s=100,
-        lasting_s=lasting_s,
+        lasting_s=bench.arguments.lasting_s,
     )
-    print(
-        f"indication to visible at {result.readings_per_s:.0f} readings/s: median"
-        f" {result.median_ms:.0f} ms, p99 {result.p99_ms:.0f} ms"
-        f" ({result.probes} probes, {result.unseen} never seen)"
-    )
-    return asdict(result)
+    return asdict(result), telling.of_visible(result)
+
+
+# In this order: the last one starts the platform's own worker, which would take the others' load.
+_PARTS: Final[Mapping[str, Callable[[_Bench], _Told]]] = {
+    "ingest": _ingest,
+    "store-path": _store_path,
+    "space": _space,
+    "workers": _workers,
+    "overload": _overload,
+    "decade": _decade,
+    "visible": _visible,
+}
 
 
 if __name__ == "__main__":

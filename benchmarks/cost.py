@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,23 +55,46 @@ def measure(
         TimeoutError: If it is not done in a minute.
         ProgramError: If the process ends.
     """
-    process = psutil.Process(running.pid)
-    before = _cpu_s(process)
-    running.signal(signal.SIGSTOP)
+    return measure_together([running], fill, is_done, messages=messages, readings=readings)
+
+
+def measure_together(
+    running: Sequence[Running],
+    fill: Callable[[], None],
+    is_done: Callable[[], bool],
+    *,
+    messages: int,
+    readings: int,
+    look_s: float = _LOOK_S,
+) -> Cost:
+    """Do the same with several processes that share the queue; their CPU is summed.
+
+    Raises:
+        TimeoutError: If they are not done in a minute.
+        ProgramError: If one of them ends.
+    """
+    processes = [psutil.Process(each.pid) for each in running]
+    before = sum(map(cpu_s, processes))
+    for each in running:
+        each.signal(signal.SIGSTOP)
     fill()
-    running.signal(signal.SIGCONT)
+    for each in running:
+        each.signal(signal.SIGCONT)
     began = time.monotonic()
     while not is_done():
-        if running.pid is None:
-            raise running.error("ended under measurement")
+        for each in running:
+            if each.pid is None:
+                raise each.error("ended under measurement")
         if time.monotonic() - began > _DONE_S:
-            raise TimeoutError(f"not done after {_DONE_S:.0f} s; its log is {running.log}")
-        time.sleep(_LOOK_S)
+            logs = ", ".join(str(each.log) for each in running)
+            raise TimeoutError(f"not done after {_DONE_S:.0f} s; see {logs}")
+        time.sleep(look_s)
     wall_s = time.monotonic() - began
-    cpu_s = _cpu_s(process) - before
-    return Cost(messages=messages, readings=readings, cpu_s=cpu_s, wall_s=wall_s)
+    used_s = sum(map(cpu_s, processes)) - before
+    return Cost(messages=messages, readings=readings, cpu_s=used_s, wall_s=wall_s)
 
 
-def _cpu_s(process: psutil.Process) -> float:
+def cpu_s(process: psutil.Process) -> float:
+    """Return the seconds of CPU that a process has used, user and system."""
     times = process.cpu_times()
     return times.user + times.system
