@@ -136,7 +136,7 @@ async def _enter(connection: Connection, batch: Batch) -> None:
 
 
 async def _lock(connection: Connection, batch: Batch) -> None:
-    """Lock the patients concerned; what was read before must still hold then.
+    """Screen the readings and lock the patients concerned; what was read must still hold then.
 
     Raises:
         MovedError: If it does not: other patients may be concerned.
@@ -147,11 +147,11 @@ async def _lock(connection: Connection, batch: Batch) -> None:
     if not devices:
         return
     before = await assignments.of_devices(connection, devices)
-    verdicts = [
-        screen(fate.record, before.assignments, now=batch.now, draining=before.draining)
-        for fate in readings
-    ]
-    wanted = {verdict for verdict in verdicts if isinstance(verdict, UUID)}
+    for fate in readings:
+        fate.verdict = screen(
+            fate.record, before.assignments, now=batch.now, draining=before.draining
+        )
+    wanted = {fate.verdict for fate in readings if isinstance(fate.verdict, UUID)}
     wanted |= {row.patient_id for row in batch.known.values()}
     batch.patients = await patients.lock(connection, wanted)
     batch.devices = await assignments.of_devices(connection, devices)
@@ -168,16 +168,10 @@ async def _lock(connection: Connection, batch: Batch) -> None:
 def _screen(batch: Batch) -> None:
     """Decide what becomes of each record, unless its number is known."""
     for fate in batch.readings():
-        verdict = screen(
-            fate.record,
-            batch.devices.assignments,
-            now=batch.now,
-            draining=batch.devices.draining,
-        )
-        if isinstance(verdict, Refusal):
-            fate.refuse(verdict)
+        if isinstance(fate.verdict, Refusal):
+            fate.refuse(fate.verdict)
         else:
-            fate.result, fate.patient_id = Result.STORED, verdict
+            fate.result, fate.patient_id = Result.STORED, fate.verdict
     for fate in batch.fates:
         if isinstance(fate.entry.record, VoidRecord) and fate.refusal is None:
             fate.result = Result.VOID

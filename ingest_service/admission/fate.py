@@ -68,12 +68,14 @@ class ReadingFate(Fate):
     """One reading and what becomes of it.
 
     ``record`` and ``encoded`` are what will be stored: a correction that came first is in them.
-    ``is_decided`` tells that a person said whose it is, ``may_be_another`` that it lies far from
-    what that patient usually measures.
+    ``verdict`` is what screening said: whose it is, or why it waits. ``is_decided`` tells that a
+    person said whose it is, ``may_be_another`` that it lies far from what that patient usually
+    measures.
     """
 
     record: ReadingRecord = field(kw_only=True)
     encoded: bytes = field(kw_only=True)
+    verdict: UUID | Refusal | None = None
     patient_id: UUID | None = None
     is_decided: bool = False
     may_be_another: bool = False
