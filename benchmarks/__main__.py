@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -170,19 +169,15 @@ def _overload(bench: _Bench) -> _Told:
 
 
 def _store_path(bench: _Bench) -> _Told:
-    result = asyncio.run(
-        store_path.run(
-            bench.platform.services, bench.region, readings=_READINGS_EACH, newest=bench.at
-        )
+    result = store_path.run(
+        bench.platform.services, bench.region, readings=_READINGS_EACH, newest=bench.at
     )
     return asdict(result) | {"ratio": result.ratio}, _said(lambda: store_path.tell(result))
 
 
 def _space(bench: _Bench) -> _Told:
-    result = asyncio.run(
-        space.run(
-            bench.platform.services, bench.region, readings=_READINGS_OF_A_YEAR, newest=bench.at
-        )
+    result = space.run(
+        bench.platform.services, bench.region, readings=_READINGS_OF_A_YEAR, newest=bench.at
     )
     return space.as_json(result), _said(lambda: space.tell(result))
 

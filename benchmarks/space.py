@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,8 +12,9 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection
 
+from benchmarks.databases import Database, fresh
+from benchmarks.mixture import mix, new_epochs
 from benchmarks.population import Population
-from benchmarks.scratch import Scratch, mix, new_epochs, scratch
 from deploy.local.services import Services
 from device_adapters.contract.messages import (
     SCHEMA_VERSION,
@@ -76,13 +78,11 @@ class Result:
         return sum(sum(self.bytes_each[table].values()) for table in tables)
 
 
-async def run(
-    services: Services, region: Population, *, readings: int, newest: datetime
-) -> Result:
+def run(services: Services, region: Population, *, readings: int, newest: datetime) -> Result:
     """Store that many readings of one year in a fresh database and measure it."""
-    async with scratch(services, region) as made:
-        await _fill(made, region, readings, newest)
-        with psycopg.connect(made.owner, autocommit=True) as connection:
+    with fresh(services, "hemvital_space", region.registration) as database:
+        asyncio.run(_fill(database, region, readings, newest))
+        with psycopg.connect(database.dsn(), autocommit=True) as connection:
             connection.execute("VACUUM (ANALYZE)")
             found = connection.execute(_COUNT).fetchone()
             sizes = connection.execute(_SIZES, {"tables": list(_ALL)}).fetchall()
@@ -93,7 +93,7 @@ async def run(
     return Result(observations=observations, bytes_each=by_table)
 
 
-async def _fill(made: Scratch, region: Population, count: int, newest: datetime) -> None:
+async def _fill(database: Database, region: Population, count: int, newest: datetime) -> None:
     epochs, numbers = new_epochs(region), dict.fromkeys(region.devices, 0)
 
     def message(gateway_id: str, record: ReadingRecord) -> Incoming:
@@ -110,7 +110,7 @@ async def _fill(made: Scratch, region: Population, count: int, newest: datetime)
         )
 
     made_up = mix(region, count, newest=newest, over=_OVER, seed=count)
-    async with await AsyncConnection.connect(made.ingest) as connection:
+    async with await AsyncConnection.connect(database.dsn("hemvital_ingest")) as connection:
         while batch := list(islice(made_up, _BATCH)):
             messages = [message(gateway_id, record) for gateway_id, record in batch]
             entries = [entry for each in messages for entry in take_apart(each)]

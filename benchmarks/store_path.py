@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import statistics
 import time
@@ -15,8 +16,9 @@ from uuid import UUID
 from msgspec import structs
 from psycopg import AsyncConnection
 
+from benchmarks.databases import Database, fresh
+from benchmarks.mixture import mix, new_epochs
 from benchmarks.population import Population
-from benchmarks.scratch import mix, new_epochs, scratch
 from deploy.local.services import Services
 from device_adapters.contract.messages import ReadingRecord, encode
 from ingest_service.admission import writing
@@ -75,9 +77,7 @@ class _Rows:
     observations: list[ObservationRow]
 
 
-async def run(
-    services: Services, region: Population, *, readings: int, newest: datetime
-) -> Result:
+def run(services: Services, region: Population, *, readings: int, newest: datetime) -> Result:
     """Measure both ways in turn on one database, so that a noisy machine hits both.
 
     Args:
@@ -86,14 +86,16 @@ async def run(
         readings: In one transaction.
         newest: When the last one was measured.
     """
+    with fresh(services, "hemvital_store_path", region.registration) as database:
+        return asyncio.run(_both(database, region, readings, newest))
+
+
+async def _both(database: Database, region: Population, readings: int, newest: datetime) -> Result:
     batches = 2 * _ROUNDS
     made_up = mix(region, batches * readings, newest=newest, over=_OVER, seed=readings)
     stored, copied = list[float](), list[float]()
     rows: _Rows | None = None
-    async with (
-        scratch(services, region) as made,
-        await AsyncConnection.connect(made.ingest) as connection,
-    ):
+    async with await AsyncConnection.connect(database.dsn("hemvital_ingest")) as connection:
         wanted = [UUID(patient["id"]) for patient in region.registration["patients"]]
         known = await patients.lock(connection, wanted)
         owners = {
