@@ -37,15 +37,16 @@ _OVER: Final = timedelta(days=30)
 _COPY_RECORDS: Final = """
 COPY device_record (record_id, care_unit_id, patient_id, device_id, gateway_id, epoch, number,
      kind, is_identity_own, is_suspected_double, characteristic, raw, record, user_index,
-     effective_at, time_quality, received_at, device_clock_offset_s, trace_id) FROM STDIN
+     effective_at, time_quality, received_at, device_clock_offset_s, trace_id, is_decided,
+     may_be_another) FROM STDIN
 """
 _COPY_IDENTITIES: Final = """
-COPY identity (id, record_id, effective_at, phd_digest) FROM STDIN
+COPY identity (id, record_id, effective_at, attribution, phd_digest) FROM STDIN
 """
 _COPY_OBSERVATIONS: Final = """
 COPY observation (id, record_id, version, care_provider_id, care_unit_id, patient_id, device_id,
      code, status, effective_at, time_quality, value, systolic, diastolic, is_irregular,
-     is_doubtful, last_updated, body) FROM STDIN
+     is_doubtful, may_be_another, last_updated, body) FROM STDIN
 """
 _COPY_CHANGES: Final = """
 COPY observation_change (last_updated, effective_at, id, care_unit_id, patient_id, version)
@@ -158,7 +159,13 @@ def _finished(rows: _Rows) -> _Finished:
         (
             _COPY_IDENTITIES,
             [
-                (row.id, row.record_id, row.effective_at, _digest(row.phd_identifier))
+                (
+                    row.id,
+                    row.record_id,
+                    row.effective_at,
+                    row.attribution,
+                    _digest(row.phd_identifier),
+                )
                 for row in rows.identities
             ],
         ),
