@@ -168,4 +168,12 @@ def test_ids_follow_from_what_they_name() -> None:
     assert observation_id(record, "85354-9") == observation_id(record, "85354-9")
     assert observation_id(record, "85354-9") != observation_id(record, "8867-4")
     assert observation_id(record, "85354-9") != observation_id(UUID(int=2), "85354-9")
+
+
+def test_an_observation_of_a_record_given_to_somebody_else_is_another_one() -> None:
+    record = UUID(int=1)
+    ids = {observation_id(record, "85354-9", attribution) for attribution in range(3)}
+
+    assert len(ids) == 3
+    assert observation_id(record, "85354-9", 0) == observation_id(record, "85354-9")
     assert device_resource_id("a") != gateway_resource_id("a")

@@ -15,6 +15,7 @@ from fhir_mappings.provenance import (
     Gateway,
     Staff,
     Versioned,
+    Worker,
     message_digest,
     of_change,
     of_message,
@@ -42,7 +43,7 @@ def brought(payload: bytes = b"abc", patient_id: UUID = PATIENT) -> dict[str, An
     return json.loads(text)
 
 
-def changed(kind: Any, who: Staff | Gateway, change_id: UUID = CHANGE) -> dict[str, Any]:
+def changed(kind: Any, who: Staff | Worker | Gateway, change_id: UUID = CHANGE) -> dict[str, Any]:
     text = of_change(
         [Versioned(PRESSURE, 2), Versioned(PULSE, 3)],
         kind,
@@ -150,3 +151,37 @@ def test_a_change_told_twice_is_one() -> None:
 
     assert changed("correction", staff) == changed("correction", staff)
     assert changed("correction", staff)["id"] != changed("correction", staff, UUID(int=1))["id"]
+
+
+def test_a_reading_that_a_person_gave_to_this_patient_names_nothing_of_the_one_before() -> None:
+    found = changed("attribution", Staff("SE2321000016-1003"))
+
+    assert [each["role"] for each in found["entity"]] == ["source"]
+    assert found["activity"]["coding"][0]["code"] == "CREATE"
+    assert found["id"] != changed("invalidation", Staff("SE2321000016-1003"))["id"]
+
+
+def test_what_had_no_version_before_revises_none() -> None:
+    text = of_change(
+        [Versioned(PRESSURE, 2), Versioned(PULSE, 2)],
+        "correction",
+        revised={PRESSURE},
+        change_id=CHANGE,
+        who=Gateway("gateway-1"),
+        why="read anew",
+        recorded=RECORDED,
+    )
+
+    revised = [each for each in json.loads(text)["entity"] if each["role"] == "revision"]
+    assert [each["what"]["reference"] for each in revised] == [
+        f"Observation/{PRESSURE}/_history/1"
+    ]
+
+
+def test_who_has_no_hsa_id_is_named_as_the_operator_knows_them() -> None:
+    (agent,) = changed("correction", Worker("operator 7"))["agent"]
+
+    assert agent["who"]["identifier"] == {
+        "system": "urn:hemvital:sid:worker",
+        "value": "operator 7",
+    }
