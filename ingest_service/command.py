@@ -128,10 +128,11 @@ def _run(_arguments: argparse.Namespace) -> int:
 
 
 async def _work(settings: WorkerSettings) -> None:
-    # A batch holds a hundred thousand objects, and none of them in a circle: looking for circles
-    # every 700 objects, as is the default, cost an eighth of the worker's time.
+    # A batch holds a hundred thousand objects, and hardly any of them in a circle: looking for
+    # circles every 700 objects, as is the default, cost an eighth of the worker's time. The older
+    # generations are looked at as often as by default: what circles there are must not pile up.
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(50_000, 10, 10)
     stop = _stop_signal()
     inbox = Inbox(asyncio.get_running_loop())
     broker = Broker(
