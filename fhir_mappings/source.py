@@ -71,6 +71,7 @@ class MappedObservation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: UUID
+    version: int
     code: str
     status: str
     effective_at: datetime
@@ -218,6 +219,7 @@ class Source:
         )
         return MappedObservation(
             id=identity,
+            version=self._version,
             code=measure.code,
             status=status,
             effective_at=self._record.effective_at,

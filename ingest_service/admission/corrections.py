@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4
 
 from device_adapters.contract.messages import ReadingRecord, TimeCorrection, decode_record
-from ingest_service.admission import revising, writing
+from ingest_service.admission import revising, withdrawing, writing
 from ingest_service.admission.batch import Batch
 from ingest_service.admission.fate import BY_CORRECTION, STORED_SINCE, ReadingFate, Result
 from ingest_service.admission.incoming import Entry, Reason, Refusal, shown
 from ingest_service.admission.revising import Decision, Revision
 from ingest_service.admission.screening import implausible_time
+from ingest_service.admission.withdrawing import Gone
 from ingest_service.store import assignments, deliveries, quarantine, records
 from ingest_service.store.assignments import Assignments
 from ingest_service.store.connections import Connection
@@ -107,7 +108,6 @@ async def apply(connection: Connection, batch: Batch) -> None:
             patient=batch.patients[known.patient_id],
             decision=_decision(known, correction),
             trace_id=correction.trace_id,
-            is_invalid=known.is_invalid,
         )
         for record_id, correction in latest.items()
         if (known := batch.known.get(record_id))
@@ -115,13 +115,19 @@ async def apply(connection: Connection, batch: Batch) -> None:
         != (correction.effective_at, correction.time_quality)
     ]
     batch.stored += await revising.revise(connection, revisions, now=batch.now, is_time_only=True)
+    # Where they stood before, they may have made others history.
+    gone = [
+        Gone(each.id, one.patient.id, each.code, one.known.effective_at)
+        for one in revisions
+        if not one.known.is_invalid
+        for each in one.mapped(batch.now)
+    ]
+    batch.stored += await withdrawing.uncovered(connection, gone, batch.patients, now=batch.now)
 
 
 def _decision(known: KnownRecord, correction: TimeCorrection) -> Decision:
-    """Return the gateway's correction as a decision: the same one told twice has one id."""
-    what = f"{correction.effective_at.isoformat()}|{correction.time_quality}"
     return Decision(
-        change_id=uuid5(known.record_id, what),
+        change_id=uuid4(),
         by=_BY,
         why=shown(correction.reason),
         gateway_id=known.gateway_id,
@@ -140,6 +146,9 @@ async def _apply_overtaken(
     for row in await quarantine.of_records(connection, list(by_id)):
         fate = by_id[row.record_id] if row.record_id else None
         if fate is None:
+            continue
+        if row.is_rejected:
+            fate.is_rejected = True
             continue
         if row.reason != Reason.CORRECTION_WITHOUT_RECORD:
             fate.endings.setdefault(row.id, STORED_SINCE)

@@ -27,14 +27,14 @@ from ingest_service.admission.batch import Batch
 from ingest_service.admission.fate import ReadingFate, Result
 from ingest_service.admission.judging import Stored
 from ingest_service.admission.rereading import reread
-from ingest_service.admission.revising import Decision, Revision
+from ingest_service.admission.revising import Decision
 from ingest_service.admission.screening import implausible_time, impossible
+from ingest_service.admission.storing import EndedError
 from ingest_service.admission.withdrawing import Gone
 from ingest_service.store import (
     alerts,
     assignments,
     gateways,
-    observations,
     patients,
     provenance,
     quarantine,
@@ -86,16 +86,23 @@ async def assign(
     """
     async with connection.transaction():
         entry = await _entered(connection, entry_id)
-        fate = _reading_fate(entry, patient_id, decision, effective_at)
+        fate = _reading_fate(entry, patient_id, decision)
         batch = Batch(entries=(), now=now, fates=[fate])
         batch.units = await gateways.units(connection, {entry.gateway_id})
         await corrections.meet(connection, batch)
+        if effective_at is not None:  # a person knows better than a gateway's correction
+            fate.set_time(effective_at, TimeQuality.ESTIMATED)
         batch.patients = await _locked(connection, {patient_id})
         batch.devices = await assignments.of_devices(connection, {fate.record.device.id})
         _check(fate, batch)
-        await storing.store(connection, batch)
+        try:
+            await storing.store(connection, batch)
+        except EndedError as error:
+            raise DecisionError(f"Somebody decided about entry {entry_id} meanwhile.") from error
         if fate.result is Result.STORED:
             await _told_of(connection, batch, fate, decision)
+        else:
+            await _check_owner(connection, fate.record.record_id, patient_id)
         raised = await judging.judge(connection, batch.stored, now=now)
         await describing.describe(connection, batch)
         units = {batch.patients[patient_id].care_unit_id, *batch.units.values()}
@@ -125,6 +132,8 @@ async def reassign(
         known, people = await _held(connection, record_id, {patient_id})
         if known.patient_id == patient_id and not known.is_invalid:
             raise DecisionError("The reading is that patient's already.")
+        if not known.record:
+            raise DecisionError("Its bytes are kept no longer: it can be taken back, not given.")
         record = writing.reading_of(known)
         stored = await _take_back(connection, known, people, decision, now=now)
         stored += await revising.give(
@@ -157,27 +166,25 @@ async def invalidate(
 async def _entered(connection: Connection, entry_id: int) -> Waiting:
     """Return the entry, with its gateway held alone."""
     missing = DecisionError(f"No entry {entry_id} waits in the quarantine.")
-    found = await quarantine.waiting(connection, [entry_id])
+    found = await quarantine.waiting(connection, [entry_id], with_rejected=True)
     if not found:
         raise missing
     gateway = [found[0].gateway_id]
     await gateways.enter(connection, gateway, gateway)
-    found = await quarantine.waiting(connection, [entry_id])  # nobody can have been faster now
+    found = await quarantine.waiting(connection, [entry_id], with_rejected=True)
     if not found:
         raise missing
     return found[0]
 
 
-def _reading_fate(
-    entry: Waiting, patient_id: UUID, decision: Decision, effective_at: datetime | None
-) -> ReadingFate:
+def _reading_fate(entry: Waiting, patient_id: UUID, decision: Decision) -> ReadingFate:
     given = reread(entry)
     match given:
         case [one] if isinstance(one.record, ReadingRecord):
             record, encoded = one.record, one.encoded
         case _:
             raise DecisionError(f"Entry {entry.id} is not one reading that can be read.")
-    fate = ReadingFate(
+    return ReadingFate(
         one,
         record=record,
         encoded=encoded,
@@ -187,9 +194,17 @@ def _reading_fate(
         result=Result.STORED,
         is_decided=True,
     )
-    if effective_at is not None:
-        fate.set_time(effective_at, TimeQuality.ESTIMATED)
-    return fate
+
+
+async def _check_owner(connection: Connection, record_id: UUID, patient_id: UUID) -> None:
+    """Refuse to call it assigned where it was stored before as somebody else's.
+
+    Raises:
+        DecisionError: If it was.
+    """
+    known = (await records.known(connection, [record_id])).get(record_id)
+    if known is not None and known.patient_id != patient_id:
+        raise DecisionError(f"Reading {record_id} is stored already; reassign it.")
 
 
 def _check(fate: ReadingFate, batch: Batch) -> None:
@@ -240,8 +255,6 @@ async def _held(
         raise missing
     people = await _locked(connection, {seen.patient_id, *others})
     known = (await records.known(connection, [record_id]))[record_id]
-    if not known.record:
-        raise DecisionError("The reading's bytes are kept no longer; it stays as it is.")
     return known, people
 
 
@@ -256,17 +269,8 @@ async def _take_back(
     """Make the record's observations ``entered-in-error``; return what that uncovers."""
     if known.is_invalid:
         return []
-    at, record = known.effective_at, writing.reading_of(known)
-    before = await observations.current(connection, [known.record_id], since=at, until=at)
-    revision = Revision(
-        known=known,
-        record=record,
-        patient=people[known.patient_id],
-        decision=decision,
-        trace_id=record.trace_id,
-        is_invalid=True,
-    )
-    await revising.revise(connection, [revision], now=now)
-    gone = [Gone(one.id, known.patient_id, one.code) for one in before]
+    patient = people[known.patient_id]
+    before = await revising.take_back(connection, known, patient, decision, now=now)
+    gone = [Gone(one.id, one.patient_id, one.code, one.effective_at) for one in before]
     await withdrawing.withdraw(connection, gone, decision)
     return await withdrawing.uncovered(connection, gone, people, now=now)

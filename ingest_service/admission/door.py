@@ -6,7 +6,7 @@ numbers, device records, identities, observations, alerts, devices, epochs; each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -28,6 +28,7 @@ from ingest_service.admission.incoming import Entry, Reason, Refusal
 from ingest_service.admission.outcome import Outcome
 from ingest_service.admission.rereading import reread
 from ingest_service.admission.screening import screen, user_slot
+from ingest_service.admission.storing import EndedError
 from ingest_service.store import alerts, assignments, gateways, patients, quarantine, records
 from ingest_service.store.connections import Connection
 from ingest_service.store.quarantine import Ending, Waiting
@@ -55,7 +56,11 @@ async def admit(
         psycopg.Error: Nothing of the batch is done then.
         MovedError: The same; assignments kept changing meanwhile.
     """
-    return await _settled(connection, lambda: Batch.of(entries, now), is_blind=is_blind)
+
+    async def first() -> Batch:
+        return Batch.of(entries, now)
+
+    return await _settled(connection, first, is_blind=is_blind)
 
 
 async def readmit(
@@ -77,8 +82,12 @@ async def readmit(
         psycopg.Error: Nothing is done then.
         MovedError: The same; assignments kept changing meanwhile.
     """
-    rows = await quarantine.waiting(connection, ids)
-    return await _settled(connection, lambda: _again(rows, ending, now), is_blind=False)
+
+    async def again() -> Batch:
+        async with connection.transaction():
+            return _again(await quarantine.waiting(connection, ids), ending, now)
+
+    return await _settled(connection, again, is_blind=False)
 
 
 def _again(rows: Sequence[Waiting], ending: Ending, now: datetime) -> Batch:
@@ -91,14 +100,14 @@ def _again(rows: Sequence[Waiting], ending: Ending, now: datetime) -> Batch:
 
 
 async def _settled(
-    connection: Connection, batch: Callable[[], Batch], *, is_blind: bool
+    connection: Connection, batch: Callable[[], Awaitable[Batch]], *, is_blind: bool
 ) -> Outcome:
     for _ in range(_ATTEMPTS - 1):
         try:
-            return await _deal_with(connection, batch(), is_blind=is_blind)
-        except MovedError:
+            return await _deal_with(connection, await batch(), is_blind=is_blind)
+        except (MovedError, EndedError):
             continue
-    return await _deal_with(connection, batch(), is_blind=is_blind)
+    return await _deal_with(connection, await batch(), is_blind=is_blind)
 
 
 async def _deal_with(connection: Connection, batch: Batch, *, is_blind: bool) -> Outcome:
@@ -168,7 +177,9 @@ async def _lock(connection: Connection, batch: Batch) -> None:
 def _screen(batch: Batch) -> None:
     """Decide what becomes of each record, unless its number is known."""
     for fate in batch.readings():
-        if isinstance(fate.verdict, Refusal):
+        if fate.is_rejected:  # a person's word holds when the device sends it again
+            fate.result = Result.DUPLICATE
+        elif isinstance(fate.verdict, Refusal):
             fate.refuse(fate.verdict)
         else:
             fate.result, fate.patient_id = Result.STORED, fate.verdict
@@ -185,8 +196,9 @@ async def _note_first(connection: Connection, batch: Batch) -> None:
         (fate.record, user_slot(fate.record))
         for fate in batch.fates
         if isinstance(fate, ReadingFate)
+        and not (fate.refusal and fate.refusal.reason is Reason.TIME_IMPLAUSIBLE)
     )
-    if first := reissue.first_heard(heard, known):
+    if first := reissue.first_heard(heard, known, now=batch.now):
         await assignments.note_first(connection, first)
 
 

@@ -69,8 +69,8 @@ class ReadingFate(Fate):
 
     ``record`` and ``encoded`` are what will be stored: a correction that came first is in them.
     ``verdict`` is what screening said: whose it is, or why it waits. ``is_decided`` tells that a
-    person said whose it is, ``may_be_another`` that it lies far from what that patient usually
-    measures.
+    person said whose it is, ``is_rejected`` that one said before that it is nobody's,
+    ``may_be_another`` that it lies far from what that patient usually measures.
     """
 
     record: ReadingRecord = field(kw_only=True)
@@ -78,6 +78,7 @@ class ReadingFate(Fate):
     verdict: UUID | Refusal | None = None
     patient_id: UUID | None = None
     is_decided: bool = False
+    is_rejected: bool = False
     may_be_another: bool = False
 
     def correct(self, correction: TimeCorrection) -> None:

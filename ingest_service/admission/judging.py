@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -24,7 +24,14 @@ from ingest_service.alerts.finding import (
     grown,
     is_late,
 )
-from ingest_service.alerts.limits import FAMILY_OF_CODE, Family, Level, Limits, Measure
+from ingest_service.alerts.limits import (
+    FAMILY_OF_CODE,
+    Family,
+    Level,
+    Limits,
+    Measure,
+    PlanLimits,
+)
 from ingest_service.alerts.threshold import Measured
 from ingest_service.store import alerts, limits, observations
 from ingest_service.store.alerts import AlertRow, EventRow, OpenAlertRow
@@ -102,6 +109,26 @@ def open_alert(row: OpenAlertRow) -> Alert:
     )
 
 
+async def limits_of(
+    connection: Connection, patients: Collection[UUID], now: datetime
+) -> dict[UUID, dict[Measure, Limits]]:
+    """Return these patients' limits in force, for each of them maybe none."""
+    plans: dict[UUID, dict[Measure, Limits]] = {patient_id: {} for patient_id in patients}
+    for row in await limits.in_force(connection, patients, now) if patients else ():
+        plans[row.patient_id][Measure(row.measure)] = Limits(
+            red_low=row.red_low,
+            yellow_low=row.yellow_low,
+            yellow_high=row.yellow_high,
+            red_high=row.red_high,
+        )
+    return plans
+
+
+def level_of(value: StoredValue, plan: PlanLimits) -> Level | None:
+    """Return how far a stored value lies beyond its patient's limits."""
+    return threshold.level_of(_values(value), plan)
+
+
 async def judge(
     connection: Connection, stored: Sequence[Stored], *, now: datetime, is_blind: bool = False
 ) -> int:
@@ -133,14 +160,8 @@ async def judge(
 async def _load(
     connection: Connection, stored: Sequence[Stored], now: datetime
 ) -> Mapping[UUID, _Patient]:
-    patients = {one.patient.id: _Patient() for one in stored}
-    for row in await limits.in_force(connection, patients, now):
-        patients[row.patient_id].limits[Measure(row.measure)] = Limits(
-            red_low=row.red_low,
-            yellow_low=row.yellow_low,
-            yellow_high=row.yellow_high,
-            red_high=row.red_high,
-        )
+    plans = await limits_of(connection, {one.patient.id for one in stored}, now)
+    patients = {patient_id: _Patient(limits=plan) for patient_id, plan in plans.items()}
     for open_row in await alerts.open_of(connection, patients):
         patients[open_row.patient_id].open_rows[open_row.rule] = open_row
     since: dict[UUID, datetime] = {}

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
+from uuid import UUID
 
 from device_adapters.contract.messages import ReadingRecord
 from device_adapters.contract.readings import BloodPressure, BodyWeight, PulseOximetry
@@ -53,7 +54,10 @@ def is_far(measure: str, value: Decimal, *, median: Decimal, spread: Decimal) ->
 
 async def mark(connection: Connection, batch: Batch) -> None:
     """Mark those admitted readings that lie far from their patients' usual values."""
-    fates = {fate.record.record_id: fate for fate, _ in batch.admitted() if not fate.is_decided}
+    fates: dict[UUID, ReadingFate] = {}
+    for fate, _ in batch.admitted():
+        if not fate.is_decided:  # of one record twice in a batch, the first is stored
+            fates.setdefault(fate.record.record_id, fate)
     given = [value for fate in fates.values() for value in _given(fate)]
     if not given:
         return

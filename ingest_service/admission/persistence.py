@@ -35,6 +35,7 @@ _WORLD: Final = (
     MovedError,
     OSError,
 )
+_TOO_LONG: Final = (psycopg.errors.QueryCanceled, psycopg.errors.TransactionTimeout)
 # A few bytes may announce 500 numbers, and each is a row: a transaction must end well before its
 # time-out however small the messages are.
 _MOST_ENTRIES: Final = 2048
@@ -135,7 +136,7 @@ async def _persist(
 
     def is_the_worlds(error: BaseException) -> bool:
         # What takes longer than a statement may does so again: half of it may not.
-        is_too_long = isinstance(error, psycopg.errors.QueryCanceled) and len(entries) > 1
+        is_too_long = isinstance(error, _TOO_LONG) and len(entries) > 1
         return isinstance(error, _WORLD) and not is_too_long
 
     # Without an end: the broker keeps what waits, and /readyz tells whoever looks.

@@ -58,13 +58,17 @@ def objection(
 
 
 def first_heard(
-    records: Iterable[tuple[ReadingRecord, int | None]], assignments: Assignments
+    records: Iterable[tuple[ReadingRecord, int | None]],
+    assignments: Assignments,
+    *,
+    now: datetime,
 ) -> dict[UUID, datetime]:
     """Return of each changed hand when its device was first heard of, where that is news.
 
     Args:
         records: What was read, and in which user slot.
         assignments: All of these devices'.
+        now: The time it is, which stands in for a gateway's clock that is not set or ahead.
     """
     news: dict[UUID, datetime] = {}
     for record, slot in records:
@@ -75,7 +79,8 @@ def first_heard(
         if found is None or found.first_received_at is not None:
             continue
         if _came_before([one for one in of_device if _is_anothers(one, found)], found):
-            at = record.reception.received_at
+            is_known_when = record.reception.is_clock_synchronised
+            at = min(record.reception.received_at, now) if is_known_when else now
             news[found.id] = min(at, news.get(found.id, at))
     return news
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -19,13 +20,14 @@ from msgspec import structs
 
 from device_adapters.contract.messages import ReadingRecord
 from device_adapters.contract.readings import Reading
+from fhir_mappings.observations import MappedObservation
 from ingest_service.admission import judging, revising, withdrawing, writing
 from ingest_service.admission.revising import Decision, Revision
 from ingest_service.admission.screening import impossible
 from ingest_service.admission.withdrawing import Gone
 from ingest_service.store import alerts, gateways, observations, patients, records
 from ingest_service.store.connections import Connection
-from ingest_service.store.observations import Current
+from ingest_service.store.observations import Current, StoredValue
 from ingest_service.store.patients import Patient
 from ingest_service.store.records import KnownRecord
 
@@ -75,10 +77,12 @@ async def replay(
     counts = Counter[str]()
     async with connection.transaction():
         seen = await records.known(connection, ids)
-        gateway_ids = {row.gateway_id for row in seen.values()}
-        await gateways.enter(connection, gateway_ids, gateway_ids)
-        seen = await records.known(connection, ids)
-        people = await patients.lock(connection, {row.patient_id for row in seen.values()})
+        if not is_trial:
+            gateway_ids = {row.gateway_id for row in seen.values()}
+            await gateways.enter(connection, gateway_ids, gateway_ids)
+            seen = await records.known(connection, ids)
+        wanted = {row.patient_id for row in seen.values()}
+        people = await (patients.of if is_trial else patients.lock)(connection, wanted)
         known = await records.known(connection, ids)
         anew = await _changed(connection, known, people, decode, counts)
         if anew and not is_trial:
@@ -95,9 +99,8 @@ async def _changed(
 ) -> list[_Anew]:
     if not known:
         return []
-    times = [row.effective_at for row in known.values()]
     stored: dict[UUID, list[Current]] = {}
-    for row in await observations.current(connection, known, since=min(times), until=max(times)):
+    for row in await observations.current(connection, known):
         stored.setdefault(row.record_id, []).append(row)
     found: list[_Anew] = []
     for record_id, row in known.items():
@@ -115,9 +118,7 @@ async def _changed(
         ]
         if impossible(record):
             counts["impossible"] += 1
-        elif _texts(row, record, people[row.patient_id], current) == {
-            one.id: one.resource for one in current
-        }:
+        elif _reads_alike(row, record, people[row.patient_id], current):
             counts["unchanged"] += 1
         else:
             counts["changed"] += 1
@@ -125,27 +126,32 @@ async def _changed(
     return found
 
 
-def _texts(
+def _reads_alike(
     row: KnownRecord, record: ReadingRecord, patient: Patient, current: Sequence[Current]
-) -> dict[UUID, str]:
-    """Return the texts that this program would have written in the place of the stored ones."""
-    if not current:
-        version, issued = 1, record.effective_at  # any time: there is nothing that it could equal
-    else:
-        version, issued = current[0].version, _ISSUED.decode(current[0].resource).issued
-    return {
-        one.id: one.resource
-        for one in writing.observations_of(
-            record,
-            patient,
-            gateway_id=row.gateway_id,
-            now=issued,
-            version=version,
-            attribution=row.attribution,
-            may_be_another=row.may_be_another,
-            is_entered_in_error=row.is_invalid,
-        )
-    }
+) -> bool:
+    """Tell whether this program would have written just the texts that are stored."""
+
+    def again(version: int, issued: datetime) -> dict[UUID, str]:
+        return {
+            one.id: one.resource
+            for one in writing.observations_of(
+                record,
+                patient,
+                gateway_id=row.gateway_id,
+                now=issued,
+                version=version,
+                attribution=row.attribution,
+                may_be_another=row.may_be_another,
+                is_entered_in_error=row.is_invalid,
+            )
+        }
+
+    if {one.id for one in current} != set(again(1, record.effective_at)):
+        return False
+    return all(
+        again(one.version, _ISSUED.decode(one.resource).issued)[one.id] == one.resource
+        for one in current
+    )
 
 
 async def _put(
@@ -165,21 +171,29 @@ async def _put(
                 decision, change_id=uuid5(decision.change_id, str(one.known.record_id))
             ),
             trace_id=one.record.trace_id,
-            is_invalid=one.known.is_invalid,
         )
         for one in anew
     ]
-    stored = await revising.revise(connection, revisions, now=now)
-    gone = [
-        Gone(each.id, one.known.patient_id, each.code)
-        for one in anew
-        if not one.known.is_invalid
-        for each in one.current
-    ]
+    stored = {
+        one.observation.id: one for one in await revising.revise(connection, revisions, now=now)
+    }
+    # Only what says something else is judged again: other words about the same value wake nobody.
+    gone: list[Gone] = []
+    for one in anew:
+        for old in one.current if not one.known.is_invalid else ():
+            new = stored.get(old.id)
+            if new is not None and _values(new.observation) == _values(old):
+                del stored[old.id]
+            else:
+                gone.append(Gone(old.id, one.known.patient_id, old.code, old.effective_at))
     await withdrawing.withdraw(connection, gone, decision)
-    # What was read otherwise may have hidden another value; what is new is judged anyway.
-    new = {one.observation.id for one in stored}
-    uncovered = await withdrawing.uncovered(connection, gone, people, now=now)
-    stored += [one for one in uncovered if one.observation.id not in new]
-    await judging.judge(connection, stored, now=now)
+    judged = [*stored.values()]
+    judged += await withdrawing.uncovered(connection, gone, people, now=now)
+    await judging.judge(connection, judged, now=now)
     await alerts.notify_pages(connection, {patient.care_unit_id for patient in people.values()})
+
+
+def _values(
+    source: MappedObservation | StoredValue | Current,
+) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
+    return source.value, source.systolic, source.diastolic

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from msgspec import structs
+
 from device_adapters.contract.messages import ReadingRecord, encode
 from fhir_mappings import provenance as mapping
+from fhir_mappings import versions
 from fhir_mappings.identifiers import is_hsa_id, provenance_id
 from fhir_mappings.observations import MappedObservation
 from fhir_mappings.provenance import Activity, Gateway, Staff, Versioned, Worker
@@ -17,7 +20,7 @@ from ingest_service.admission.judging import Stored
 from ingest_service.store import identities, observations, provenance, receivers, records
 from ingest_service.store.connections import Connection
 from ingest_service.store.identities import IdentityRow
-from ingest_service.store.observations import Change, ObservationRow, Retired
+from ingest_service.store.observations import Change, ObservationRow
 from ingest_service.store.patients import Patient
 from ingest_service.store.provenance import ProvenanceRow
 from ingest_service.store.receivers import ChangedObservation
@@ -47,17 +50,26 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """A stored record as it is from now on; ``patient`` is whose it was and stays.
-
-    ``is_invalid`` takes it back: it keeps its values, and its status says not to use them.
-    """
+    """A stored record as it is from now on; ``patient`` is whose it was and stays."""
 
     known: KnownRecord
     record: ReadingRecord
     patient: Patient
     decision: Decision
     trace_id: str
-    is_invalid: bool = False
+
+    def mapped(self, now: datetime, version: int = 1) -> tuple[MappedObservation, ...]:
+        """Return the record's observations from now on; what is invalid stays so."""
+        return writing.observations_of(
+            self.record,
+            self.patient,
+            gateway_id=self.known.gateway_id,
+            now=now,
+            version=version,
+            attribution=self.known.attribution,
+            may_be_another=self.known.may_be_another,
+            is_entered_in_error=self.known.is_invalid,
+        )
 
 
 async def revise(
@@ -68,6 +80,9 @@ async def revise(
     is_time_only: bool = False,
 ) -> list[Stored]:
     """Put new versions in the place of the stored ones, with Provenance.
+
+    What a record no longer gives, since a newer codec reads it otherwise, does not vanish: it is
+    taken back.
 
     Args:
         connection: Inside the transaction that holds the patients' locks.
@@ -80,34 +95,68 @@ async def revise(
     """
     if not revisions:
         return []
-    times = [one.known.effective_at for one in revisions]
-    retired = _by_record(
-        await observations.retire(
-            connection, [_change(one) for one in revisions], since=min(times), until=max(times)
-        )
-    )
+    changes = [
+        _change(one.known, one.decision, ids=tuple(each.id for each in one.mapped(now)))
+        for one in revisions
+    ]
+    retired: dict[UUID, list[ObservationRow]] = {}
+    for old in await observations.retire(connection, changes):
+        retired.setdefault(old.record_id, []).append(old)
     identity_rows: list[IdentityRow] = []
-    observation_rows: list[ObservationRow] = []
+    rows: list[ObservationRow] = []
     told: list[ProvenanceRow] = []
     changed: list[ChangedObservation] = []
     stored: list[Stored] = []
     for one in revisions:
         before = retired.get(one.known.record_id, [])
-        version = 1 + max((old.version for old in before), default=0)
-        mapped = _new_versions(one, before, version, now)
+        mapped = _new_versions(one, before, now)
+        new = writing.observation_rows(
+            one.record, mapped, one.patient, now=now, may_be_another=one.known.may_be_another
+        )
+        given = {each.id for each in mapped}
+        new += [_taken_back(old, now) for old in before if old.id not in given]
         identity_rows += writing.identity_rows(one.record, mapped, one.known.attribution)
-        observation_rows += _observation_rows(one, mapped, version, now)
-        told.append(_told(one, mapped, before, version, now))
-        changed += _changed(one, mapped, version)
+        rows += new
+        changed += [_changed(row, one.decision) for row in new if row.version > 1]
+        told.append(
+            _told(
+                one.known, one.patient, "correction", one.decision, new=new, before=before, now=now
+            )
+        )
         stored += _judgeable(one, mapped)
     write = records.retime if is_time_only else records.revise
     await write(connection, [_revised_row(one) for one in revisions])
-    if observation_rows:
+    if identity_rows:
         await identities.put(connection, identity_rows)
-        await observations.add(connection, observation_rows)
+    if rows:
+        await observations.add(connection, rows)
     await provenance.add(connection, told)
     await receivers.must_hear(connection, changed)
     return stored
+
+
+async def take_back(
+    connection: Connection,
+    known: KnownRecord,
+    patient: Patient,
+    decision: Decision,
+    *,
+    now: datetime,
+) -> list[ObservationRow]:
+    """Make a record's observations ``entered-in-error``, with Provenance; they keep their values.
+
+    Returns:
+        What was taken back, as it stood.
+    """
+    before = await observations.retire(connection, [_change(known, decision)])
+    await records.invalidate(connection, known.record_id)
+    new = [_taken_back(old, now) for old in before]
+    if new:
+        await observations.add(connection, new)
+    row = _told(known, patient, "invalidation", decision, new=new, before=before, now=now)
+    await provenance.add(connection, [row])
+    await receivers.must_hear(connection, [_changed(row, decision) for row in new])
+    return before
 
 
 async def give(
@@ -193,49 +242,38 @@ def provenance_row(
     )
 
 
-def _change(one: Revision) -> Change:
+def _change(known: KnownRecord, decision: Decision, ids: tuple[UUID, ...] = ()) -> Change:
     return Change(
-        record_id=one.known.record_id,
-        attribution=one.known.attribution,
-        changed_by=one.decision.by,
-        reason=one.decision.why,
+        record_id=known.record_id,
+        attribution=known.attribution,
+        is_invalid=known.is_invalid,
+        ids=ids,
+        changed_by=decision.by,
+        reason=decision.why,
     )
 
 
-def _by_record(retired: Iterable[Retired]) -> dict[UUID, list[Retired]]:
-    found: dict[UUID, list[Retired]] = {}
-    for one in retired:
-        found.setdefault(one.record_id, []).append(one)
-    return found
-
-
 def _new_versions(
-    one: Revision, retired: Sequence[Retired], version: int, now: datetime
-) -> tuple[MappedObservation, ...]:
-    """Return the record's observations from now on.
+    one: Revision, before: Iterable[ObservationRow], now: datetime
+) -> list[MappedObservation]:
+    """Return the record's observations, each as the version after its own last one."""
+    next_of = {old.id: old.version + 1 for old in before}
+    made = {
+        version: {each.id: each for each in one.mapped(now, version)}
+        for version in {1, *next_of.values()}
+    }
+    return [made[next_of.get(each, 1)][each] for each in made[1]]
 
-    What the record no longer gives, since a newer codec reads it otherwise, does not vanish: it
-    is taken back.
-    """
 
-    def mapped(record: ReadingRecord, *, is_invalid: bool) -> tuple[MappedObservation, ...]:
-        return writing.observations_of(
-            record,
-            one.patient,
-            gateway_id=one.known.gateway_id,
-            now=now,
-            version=version,
-            attribution=one.known.attribution,
-            may_be_another=one.known.may_be_another,
-            is_entered_in_error=is_invalid,
-        )
-
-    new = mapped(one.record, is_invalid=one.is_invalid)
-    vanished = {old.id for old in retired} - {each.id for each in new}
-    if not vanished:
-        return new
-    before = mapped(writing.reading_of(one.known), is_invalid=True)
-    return (*new, *(each for each in before if each.id in vanished))
+def _taken_back(old: ObservationRow, now: datetime) -> ObservationRow:
+    version = old.version + 1
+    return structs.replace(
+        old,
+        version=version,
+        status="entered-in-error",
+        last_updated=now,
+        resource=versions.taken_back(old.resource, version=version, issued=now),
+    )
 
 
 def _revised_row(one: Revision) -> RevisedRow:
@@ -249,62 +287,50 @@ def _revised_row(one: Revision) -> RevisedRow:
         record=encode(one.record),
         attribution=one.known.attribution,
         is_decided=one.known.is_decided,
-        is_invalid=one.is_invalid,
-        may_be_another=one.known.may_be_another,
-    )
-
-
-def _observation_rows(
-    one: Revision, mapped: Sequence[MappedObservation], version: int, now: datetime
-) -> list[ObservationRow]:
-    return writing.observation_rows(
-        one.record,
-        mapped,
-        one.patient,
-        now=now,
-        version=version,
+        is_invalid=one.known.is_invalid,
         may_be_another=one.known.may_be_another,
     )
 
 
 def _told(
-    one: Revision,
-    mapped: Sequence[MappedObservation],
-    retired: Sequence[Retired],
-    version: int,
+    known: KnownRecord,
+    patient: Patient,
+    activity: Activity,
+    decision: Decision,
+    *,
+    new: Iterable[ObservationRow],
+    before: Iterable[ObservationRow],
     now: datetime,
 ) -> ProvenanceRow:
     return provenance_row(
-        one.known.record_id,
-        one.patient,
-        "invalidation" if one.is_invalid else "correction",
-        [Versioned(each.id, version) for each in mapped],
-        one.decision,
+        known.record_id,
+        patient,
+        activity,
+        [Versioned(row.id, row.version) for row in new],
+        decision,
         now=now,
-        revised=[old.id for old in retired],
+        revised=[old.id for old in before],
     )
 
 
-def _changed(
-    one: Revision, mapped: Sequence[MappedObservation], version: int
-) -> Iterable[ChangedObservation]:
-    for each in mapped:
-        yield ChangedObservation(
-            observation_id=each.id,
-            version=version,
-            patient_id=one.patient.id,
-            change_id=one.decision.change_id,
-        )
+def _changed(row: ObservationRow, decision: Decision) -> ChangedObservation:
+    return ChangedObservation(
+        observation_id=row.id,
+        version=row.version,
+        patient_id=row.patient_id,
+        change_id=decision.change_id,
+    )
 
 
 def _judgeable(one: Revision, mapped: Sequence[MappedObservation]) -> Iterable[Stored]:
+    if one.known.is_invalid:
+        return
     flags = quality.flags_of(
         one.record,
         is_suspected_double=one.known.is_suspected_double,
         may_be_another=one.known.may_be_another,
     )
     for observation in mapped:
-        if observation.status != "entered-in-error":
-            yield Stored(
-                patient=one.patient, observation=observation, flags=flags, trace_id=one.trace_id
-            )
+        yield Stored(
+            patient=one.patient, observation=observation, flags=flags, trace_id=one.trace_id
+        )

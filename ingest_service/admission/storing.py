@@ -18,6 +18,11 @@ from ingest_service.store.observations import ObservationRow
 from ingest_service.store.quarantine import Ending
 from ingest_service.store.records import RecordRow
 
+
+class EndedError(RuntimeError):
+    """An entry of the quarantine waits no longer: what rested on its waiting must be undone."""
+
+
 _DOUBLE_WITHIN: Final = timedelta(minutes=2)
 
 
@@ -92,16 +97,22 @@ def _record_rows(batch: Batch) -> dict[UUID, RecordRow]:
 async def _note_ends(connection: Connection, batch: Batch) -> None:
     """Mark numbers whose record was known, and quarantine entries that wait no longer."""
     outcomes: dict[Result, list[Key]] = {}
-    endings: dict[Ending, list[int]] = {}
+    ended: dict[int, Ending] = {}
+    origins: set[int] = set()
     for fate in batch.fates:
         if fate.refusal is not None:
             continue
+        if fate.origin:  # how its own entry ends goes before what another record says of it
+            origins.add(fate.origin.id)
+            ended[fate.origin.id] = fate.endings[fate.origin.id]
         # A number was claimed as what screening made of it: stored, or long ago as quarantined.
         if fate.entry.key and (fate.result is Result.DUPLICATE or fate.origin):
             outcomes.setdefault(fate.result, []).append(fate.entry.key)
         for entry_id, ending in fate.endings.items():
-            endings.setdefault(ending, []).append(entry_id)
+            ended.setdefault(entry_id, ending)
     for outcome, keys in outcomes.items():
         await deliveries.set_outcome(connection, keys, outcome)
-    for ending, ids in endings.items():
-        await quarantine.resolve(connection, ids, ending)
+    for ending in dict.fromkeys(ended.values()):
+        ids = [entry_id for entry_id, its in ended.items() if its == ending]
+        if origins & set(ids) - await quarantine.resolve(connection, ids, ending):
+            raise EndedError("somebody decided about an entry meanwhile")

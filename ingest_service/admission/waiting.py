@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -11,11 +12,12 @@ from device_adapters.contract.readings import BloodPressure, HeartRate, Kind, Nu
 from ingest_service.admission.batch import Batch
 from ingest_service.admission.fate import Fate
 from ingest_service.admission.incoming import Entry, Reason, Refusal, shown
+from ingest_service.admission.judging import limits_of
 from ingest_service.admission.outcome import Refused, Void
 from ingest_service.admission.screening import in_mmhg
 from ingest_service.alerts import unowned
 from ingest_service.alerts.limits import Level, Limits, Measure
-from ingest_service.store import limits, quarantine
+from ingest_service.store import quarantine
 from ingest_service.store.connections import Connection
 from ingest_service.store.quarantine import QuarantineRow
 
@@ -81,16 +83,7 @@ def _void(entry: Entry, record: VoidRecord) -> Void:
 async def _plans(connection: Connection, batch: Batch, fates: list[Fate]) -> _PlansOf:
     """Return the limits of everybody who ever had one of these readings' devices."""
     patients = {patient_id for fate in fates for patient_id in _assignees(fate, batch)}
-    found: _PlansOf = {patient_id: {} for patient_id in patients}
-    if patients:
-        for row in await limits.in_force(connection, patients, batch.now):
-            found[row.patient_id][Measure(row.measure)] = Limits(
-                red_low=row.red_low,
-                yellow_low=row.yellow_low,
-                yellow_high=row.yellow_high,
-                red_high=row.red_high,
-            )
-    return found
+    return await limits_of(connection, patients, batch.now)
 
 
 def _assignees(fate: Fate, batch: Batch) -> set[UUID]:
@@ -155,5 +148,10 @@ def _row(fate: Fate, refusal: Refusal, batch: Batch, *, is_red: bool) -> Quarant
         schema_version=entry.schema,
         received_at=fate.origin.received_at if fate.origin else None,
         priority=Level.RED if is_red else None,
-        raised_at=batch.now if is_red else None,
+        raised_at=_raised_at(fate, batch) if is_red else None,
     )
+
+
+def _raised_at(fate: Fate, batch: Batch) -> datetime:
+    """Return since when somebody should have looked: for another reason it waits no shorter."""
+    return (fate.origin and fate.origin.raised_at) or batch.now

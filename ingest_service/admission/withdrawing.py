@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,26 +10,32 @@ from uuid import UUID
 
 import msgspec
 
-from ingest_service.admission import quality, writing
+from ingest_service.admission import judging, quality, writing
 from ingest_service.admission.judging import Stored, open_alert
 from ingest_service.admission.revising import Decision
 from ingest_service.alerts import attempts, withdrawal
+from ingest_service.alerts.limits import Limits, Measure
 from ingest_service.store import alerts, observations, records
 from ingest_service.store.alerts import EventRow, WithdrawnRow
 from ingest_service.store.connections import Connection
+from ingest_service.store.observations import StoredValue
 from ingest_service.store.patients import Patient
 
-# How far back a patient's newest remaining value is looked for.
-_BACK: Final = timedelta(days=365)
+# How far before a value that was taken back others are looked for that it may have hidden, and how
+# far back a patient's newest remaining value may lie.
+_HIDDEN: Final = timedelta(days=30)
+_NEWEST: Final = timedelta(days=365)
+_MOST: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """An observation that is no longer the patient's, or no longer says what it said."""
+    """An observation that is no longer the patient's, or no longer says what it said, or when."""
 
     id: UUID
     patient_id: UUID
     code: str
+    effective_at: datetime
 
 
 async def withdraw(connection: Connection, gone: Collection[Gone], decision: Decision) -> None:
@@ -41,7 +47,8 @@ async def withdraw(connection: Connection, gone: Collection[Gone], decision: Dec
         if (found := withdrawal.without(open_alert(row), ids)) is None:
             continue
         event, alert = found
-        detail = {"observations": sorted(str(each) for each in ids), "why": decision.why}
+        mine = {each.observation_id for each in alert.readings} & ids
+        detail = {"observations": sorted(map(str, mine)), "why": decision.why}
         readings = msgspec.Raw(msgspec.json.encode(alert.readings))
         rows.append(WithdrawnRow(id=row.id, state=alert.state, readings=readings))
         events.append(
@@ -64,34 +71,81 @@ async def uncovered(
     *,
     now: datetime,
 ) -> list[Stored]:
-    """Return each patient's newest remaining values, where nobody was ever alerted of them.
+    """Return what these observations may have hidden, where nobody was ever alerted of it.
 
-    A late reading is history only because a later one was within limits: without that one, it
-    is the newest that is known.
+    A late reading is history only because a later one was within limits, and an attempt failed
+    once only because a later one succeeded: without that one it may alert. So everything of the
+    same kind is judged again that lies between it and the last value within limits before it, the
+    attempts around it, and the newest that remains. The rules tell what is still history.
     """
-    pairs = sorted({(one.patient_id, one.code) for one in gone})
-    newest = await observations.newest(
-        connection, pairs, since=now - _BACK, until=now + attempts.WINDOW
-    )
+    if not gone:
+        return []
+    found = await _newest(connection, gone, now)
+    plans = await judging.limits_of(connection, {one.patient_id for one in gone}, now)
+    for one in gone:
+        around = await observations.around(
+            connection,
+            {one.patient_id: one.effective_at - _HIDDEN},
+            codes=[one.code],
+            until=one.effective_at + attempts.WINDOW,
+            most=_MOST,
+        )
+        for value in _hidden(one, around, plans[one.patient_id]):
+            found[value.id] = value
+    for one in gone:
+        found.pop(one.id, None)
     told = await alerts.mentioned(
-        connection, {one.patient_id for one in newest}, [one.id for one in newest]
+        connection, {one.patient_id for one in found.values()}, list(found)
     )
-    left = [one for one in newest if one.id not in told]
-    known = await records.known(connection, {one.record_id for one in left})
+    return await _judgeable(
+        connection, [one for one in found.values() if one.id not in told], patients
+    )
+
+
+def _hidden(
+    one: Gone, around: Sequence[StoredValue], plan: Mapping[Measure, Limits]
+) -> Iterable[StoredValue]:
+    """Yield what lies around and before it, newest first, to the first value within limits."""
+    for value in around:
+        yield value
+        is_within = not value.is_failed and judging.level_of(value, plan) is None
+        if is_within and value.effective_at < one.effective_at - attempts.WINDOW:
+            return
+
+
+async def _newest(
+    connection: Connection, gone: Collection[Gone], now: datetime
+) -> dict[UUID, StoredValue]:
+    pairs = sorted({(one.patient_id, one.code) for one in gone})
+    rows = await observations.newest(
+        connection, pairs, since=now - _NEWEST, until=now + attempts.WINDOW
+    )
+    return {row.id: row for row in rows}
+
+
+async def _judgeable(
+    connection: Connection, values: Collection[StoredValue], patients: Mapping[UUID, Patient]
+) -> list[Stored]:
+    known = await records.known(connection, {one.record_id for one in values})
     judged: list[Stored] = []
-    for one in left:
+    for one in values:
         row = known[one.record_id]
-        record = writing.reading_of(row)
+        record = writing.reading_of(row) if row.record else None
+        flags = (
+            quality.flags_of(
+                record,
+                is_suspected_double=row.is_suspected_double,
+                may_be_another=row.may_be_another,
+            )
+            if record
+            else ()
+        )
         judged.append(
             Stored(
                 patient=patients[one.patient_id],
                 observation=one,
-                flags=quality.flags_of(
-                    record,
-                    is_suspected_double=row.is_suspected_double,
-                    may_be_another=row.may_be_another,
-                ),
-                trace_id=record.trace_id,
+                flags=flags,
+                trace_id=record.trace_id if record else "",
             )
         )
     return judged

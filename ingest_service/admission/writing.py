@@ -99,7 +99,6 @@ def observation_rows(
     patient: Patient,
     *,
     now: datetime,
-    version: int = 1,
     may_be_another: bool = False,
 ) -> list[ObservationRow]:
     """Return the observations with the columns that searches use."""
@@ -107,7 +106,7 @@ def observation_rows(
         ObservationRow(
             id=observation.id,
             record_id=record.record_id,
-            version=version,
+            version=observation.version,
             care_provider_id=patient.care_provider_id,
             care_unit_id=patient.care_unit_id,
             patient_id=patient.id,

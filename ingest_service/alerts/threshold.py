@@ -88,8 +88,9 @@ def judge(
         level=level,
         flags=(*reading.flags, "late") if is_late(reading.effective_at, now) else reading.flags,
     )
+    # What was taken back is no measure: the first true red after a false one is news (A7).
     is_raise = open_alert is None or (
-        level.rank > open_alert.priority.rank or _is_worse(reading, level, limits, open_alert)
+        level.rank > _standing_rank(open_alert) or _is_worse(reading, level, limits, open_alert)
     )
     event, alert = grown(open_alert, rule_of(reading.family), evidence, is_raise=is_raise)
     return Finding(
@@ -100,6 +101,11 @@ def judge(
         previous=next(reversed(open_alert.reference()), None) if open_alert else None,
         limits={measure: limits[measure] for measure in reading.values if measure in limits},
     )
+
+
+def _standing_rank(alert: Alert) -> int:
+    levels = [reading.level for reading in alert.standing if reading.level is not None]
+    return max((level.rank for level in levels), default=0)
 
 
 def _is_history(

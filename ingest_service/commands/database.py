@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from psycopg import AsyncConnection
 
 from ingest_service.settings import OperatorSettings, OwnerSettings, ReaderSettings, load
+from ingest_service.store import connections
 from ingest_service.store.connections import Connection
 
 OK: Final = 0
@@ -37,7 +38,9 @@ def as_ingest(work: Callable[[Connection], Awaitable[None]]) -> None:
 
 def as_operator(work: Callable[[Connection], Awaitable[None]]) -> None:
     """Do this work as the role that may change whose a reading is, and commit it."""
-    _run(load(OperatorSettings, os.environ).operator_database, work)
+    dsn = load(OperatorSettings, os.environ).operator_database
+    # It holds locks that workers wait for: one that is forgotten must not stop ingest.
+    _run(connections.bounded(dsn, "hemvital-operator"), work)
 
 
 def as_owner(work: Callable[[Connection], Awaitable[None]]) -> None:

@@ -11,11 +11,17 @@ from uuid import UUID
 from ingest_service.store.connections import Connection
 from ingest_service.store.devices import Description
 
+# Locked in order: an UPDATE alone takes its rows as it finds them.
 _NOTE_FIRST: Final = """
+WITH given AS MATERIALIZED (
+    SELECT id, at FROM unnest(%(ids)s::uuid[], %(times)s::timestamptz[]) AS row(id, at)
+), locked AS MATERIALIZED (
+    SELECT a.id FROM assignment a JOIN given USING (id) ORDER BY a.id FOR NO KEY UPDATE OF a
+)
 UPDATE assignment a
-   SET first_received_at = row.at
-  FROM (SELECT id, at FROM unnest(%(ids)s::uuid[], %(times)s::timestamptz[]) AS row(id, at)) AS row
- WHERE a.id = row.id AND a.first_received_at IS NULL
+   SET first_received_at = given.at
+  FROM given JOIN locked USING (id)
+ WHERE a.id = given.id AND a.first_received_at IS NULL
 """
 
 _OF_DEVICES: Final = """

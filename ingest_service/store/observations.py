@@ -47,26 +47,38 @@ _END_IN_TIME: Final = "SELECT set_config('transaction_timeout', %s, true)"
 
 # An UPDATE that moves a row to another chunk is refused, so a better time is DELETE and INSERT.
 # The outer bounds, constants to the planner, keep all other chunks closed.
+_BOUNDS: Final = """
+SELECT min(effective_at), max(effective_at) FROM identity WHERE record_id = ANY(%s)
+"""
+
 _RETIRE: Final = """
 WITH gone AS (
     DELETE FROM observation o
      USING json_to_recordset(%(changes)s::json)
-           AS c(record_id uuid, attribution smallint, changed_by text, reason text)
+           AS c(record_id uuid, attribution smallint, is_invalid boolean, ids uuid[],
+                changed_by text, reason text)
       JOIN identity i USING (record_id, attribution)
      WHERE (o.id, o.effective_at) = (i.id, i.effective_at)
+       AND (o.status <> 'entered-in-error' OR c.is_invalid OR o.id = ANY(c.ids))
        AND o.effective_at BETWEEN %(since)s AND %(until)s
-    RETURNING o.id, o.version, o.effective_at, o.last_updated, o.resource, o.body, o.record_id,
-              c.changed_by, c.reason
+    RETURNING o.id, o.record_id, o.version, o.care_provider_id, o.care_unit_id, o.patient_id,
+              o.device_id, o.code, o.status, o.effective_at, o.time_quality, o.value, o.systolic,
+              o.diastolic, o.is_irregular, o.is_doubtful, o.may_be_another, o.last_updated,
+              o.resource, o.body, c.changed_by, c.reason
 ), kept AS (
     INSERT INTO observation_history
            (id, version, effective_at, last_updated, resource, body, changed_by, reason)
     SELECT id, version, effective_at, last_updated, resource, body, changed_by, reason FROM gone
 )
-SELECT id, record_id, version FROM gone
+SELECT id, record_id, version, care_provider_id, care_unit_id, patient_id, device_id, code, status,
+       effective_at, time_quality, value, systolic, diastolic, is_irregular, is_doubtful,
+       may_be_another, last_updated, resource, body
+  FROM gone
 """
 
 _CURRENT: Final = """
-SELECT o.id, o.record_id, o.code, o.status, o.version, o.resource, o.body
+SELECT o.id, o.record_id, o.code, o.status, o.version, o.effective_at, o.value, o.systolic,
+       o.diastolic, o.resource, o.body
   FROM identity i
   JOIN observation o ON (o.id, o.effective_at) = (i.id, i.effective_at)
   JOIN device_record d ON (d.record_id, d.attribution) = (i.record_id, i.attribution)
@@ -134,21 +146,18 @@ class ObservationRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """Who changed the observations of a record's present attribution, and why."""
+    """Who changes the observations of a record's present attribution, and why.
+
+    What was taken back before stays as it is, unless all of the record was (``is_invalid``) or it
+    is among ``ids``, which get a new version.
+    """
 
     record_id: UUID
     attribution: int
+    is_invalid: bool
+    ids: tuple[UUID, ...]
     changed_by: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Retired:
-    """A version that is no longer current."""
-
-    id: UUID
-    record_id: UUID
-    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +169,10 @@ class Current:
     code: str
     status: str
     version: int
+    effective_at: datetime
+    value: Decimal | None
+    systolic: Decimal | None
+    diastolic: Decimal | None
     resource: str
 
 
@@ -193,43 +206,51 @@ async def add(connection: Connection, rows: Collection[ObservationRow]) -> None:
     await connection.execute(_ADD, [packed(stored)])
 
 
-async def retire(
-    connection: Connection, changes: Collection[Change], *, since: datetime, until: datetime
-) -> list[Retired]:
+async def retire(connection: Connection, changes: Collection[Change]) -> list[ObservationRow]:
     """Move the current versions of these records' observations to the history.
 
     Args:
         connection: Inside the transaction that will `add` the new versions.
         changes: Which records, and who and why.
-        since: No observation of theirs is earlier.
-        until: No observation of theirs is later.
 
     Returns:
-        What was retired.
+        What was retired, as it stood.
     """
-    async with connection.cursor(row_factory=args_row(Retired)) as cursor:
-        values = {"since": since, "until": until, "changes": packed(changes)}
-        await cursor.execute(_RETIRE, values)
-        return await cursor.fetchall()
+    bounds = await _bounds(connection, [change.record_id for change in changes])
+    cursor = await connection.execute(_RETIRE, {**bounds, "changes": packed(changes)})
+    return [
+        msgspec.convert(
+            dict(zip(ObservationRow.__struct_fields__, row, strict=False))
+            | {"resource": texts.resource_of(row[0], row[-2], row[-1])},
+            ObservationRow,
+        )
+        for row in await cursor.fetchall()
+    ]
 
 
-async def current(
-    connection: Connection, records: Collection[UUID], *, since: datetime, until: datetime
-) -> list[Current]:
+async def current(connection: Connection, records: Collection[UUID]) -> list[Current]:
     """Return the current observations of these records, as their patients' records hold them.
 
     Args:
         connection: Inside the transaction that holds the patients' locks.
         records: Which records.
-        since: No observation of theirs is earlier.
-        until: No observation of theirs is later.
     """
-    values = {"records": list(records), "since": since, "until": until}
-    cursor = await connection.execute(_CURRENT, values)
+    bounds = await _bounds(connection, records)
+    cursor = await connection.execute(_CURRENT, {**bounds, "records": list(records)})
     return [
         Current(*row, resource=texts.resource_of(row[0], resource, body))
         for *row, resource, body in await cursor.fetchall()
     ]
+
+
+async def _bounds(connection: Connection, records: Collection[UUID]) -> dict[str, datetime | None]:
+    """Return between which times these records' observations lie, to open no other chunk.
+
+    What was taken back alone keeps its time when the rest of its record gets a better one.
+    """
+    cursor = await connection.execute(_BOUNDS, [list(records)])
+    row = await cursor.fetchone()
+    return {"since": row[0], "until": row[1]} if row else {"since": None, "until": None}
 
 
 async def around(

@@ -20,6 +20,14 @@ SELECT p.id, p.care_unit_id, u.care_provider_id
 """
 
 
+_OF: Final = """
+SELECT p.id, p.care_unit_id, u.care_provider_id
+  FROM patient p
+  JOIN care_unit u ON u.id = p.care_unit_id
+ WHERE p.id = ANY(%s)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Patient:
     """Where a patient belongs."""
@@ -32,4 +40,10 @@ class Patient:
 async def lock(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Patient]:
     """Lock these patients to the end of the transaction and return where they belong."""
     cursor = await connection.execute(_LOCK, [list(ids)])
+    return {row[0]: Patient(*row) for row in await cursor.fetchall()}
+
+
+async def of(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Patient]:
+    """Return where these patients belong, without a lock: for whoever only looks."""
+    cursor = await connection.execute(_OF, [list(ids)])
     return {row[0]: Patient(*row) for row in await cursor.fetchall()}

@@ -39,18 +39,22 @@ SELECT gateway_id, care_unit_id, epoch, number, reason, detail, decode(payload, 
 
 # No lock: what happens to the record itself is decided by its key and its patient's lock.
 _OF_RECORDS: Final = """
-SELECT id, gateway_id, epoch, number, reason, payload, record_id, schema_version, received_at
+SELECT id, gateway_id, epoch, number, reason, payload, record_id, schema_version, received_at,
+       raised_at, resolved_at IS NOT NULL
   FROM quarantine
  WHERE record_id = ANY(%(records)s)
    AND (%(reasons)s::text[] IS NULL OR reason = ANY(%(reasons)s))
-   AND resolved_at IS NULL
+   AND (resolved_at IS NULL
+        OR %(reasons)s::text[] IS NULL AND resolution = 'rejected'
+           AND reason NOT IN ('number_reused', 'correction_without_record'))
  ORDER BY id
 """
 
 _WAITING: Final = """
-SELECT id, gateway_id, epoch, number, reason, payload, record_id, schema_version, received_at
+SELECT id, gateway_id, epoch, number, reason, payload, record_id, schema_version, received_at,
+       raised_at, resolved_at IS NOT NULL
   FROM quarantine
- WHERE id = ANY(%s) AND resolved_at IS NULL
+ WHERE id = ANY(%(ids)s) AND (resolved_at IS NULL OR %(rejected)s AND resolution = 'rejected')
  ORDER BY id
 """
 
@@ -65,7 +69,9 @@ _RESOLVE: Final = """
 UPDATE quarantine
    SET resolved_at = clock_timestamp(), resolution = %(resolution)s, resolved_by = %(by)s,
        resolved_why = %(why)s
- WHERE id = ANY(%(ids)s) AND resolved_at IS NULL
+ WHERE id = ANY(%(ids)s)
+   AND (resolved_at IS NULL OR resolution = 'rejected' AND %(resolution)s = 'assigned')
+RETURNING id
 """
 
 _REJECT: Final = """
@@ -87,10 +93,6 @@ SELECT id, gateway_id, care_unit_id, epoch, number, reason, detail, payload_size
 """
 
 _PAYLOAD: Final = "SELECT payload FROM quarantine WHERE id = %s"
-
-_OLDEST: Final = """
-SELECT count(*), min(received_at) FROM quarantine WHERE resolved_at IS NULL
-"""
 
 
 class QuarantineRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +131,8 @@ class Ending:
 class Waiting:
     """A quarantined record or message that a correction, a person or a newer program sets free.
 
-    ``schema_version`` is what its message said of itself, where that is why it waits.
+    ``schema_version`` is what its message said of itself, where that is why it waits;
+    ``is_rejected`` tells that it waits no longer, since a person decided that it is nobody's.
     """
 
     id: int
@@ -141,6 +144,8 @@ class Waiting:
     record_id: UUID | None
     schema_version: str | None
     received_at: datetime
+    raised_at: datetime | None
+    is_rejected: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,17 +180,22 @@ async def add(connection: Connection, rows: Collection[QuarantineRow]) -> None:
 async def of_records(
     connection: Connection, records: Collection[UUID], reasons: Collection[str] | None = None
 ) -> list[Waiting]:
-    """Return what still waits of these records, for one of these reasons or for any."""
+    """Return what still waits of these records for one of these reasons.
+
+    Without reasons, whatever waits of them, and what a person rejected.
+    """
     values = {"records": list(records), "reasons": list(reasons) if reasons else None}
     async with connection.cursor(row_factory=args_row(Waiting)) as cursor:
         await cursor.execute(_OF_RECORDS, values)
         return await cursor.fetchall()
 
 
-async def waiting(connection: Connection, ids: Collection[int]) -> list[Waiting]:
-    """Return those of these entries that still wait."""
+async def waiting(
+    connection: Connection, ids: Collection[int], *, with_rejected: bool = False
+) -> list[Waiting]:
+    """Return those of these entries that still wait, if wanted also those that were rejected."""
     async with connection.cursor(row_factory=args_row(Waiting)) as cursor:
-        await cursor.execute(_WAITING, [list(ids)])
+        await cursor.execute(_WAITING, {"ids": list(ids), "rejected": with_rejected})
         return await cursor.fetchall()
 
 
@@ -199,10 +209,15 @@ async def ids_waiting(
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def resolve(connection: Connection, ids: Collection[int], ending: Ending) -> None:
-    """Note that these wait no longer, how it ended and through whom."""
+async def resolve(connection: Connection, ids: Collection[int], ending: Ending) -> set[int]:
+    """Note that these wait no longer, how it ended and through whom.
+
+    Returns:
+        Those that waited until now; of the others somebody decided meanwhile.
+    """
     values = {"resolution": ending.resolution, "by": ending.by, "why": ending.why}
-    await connection.execute(_RESOLVE, {"ids": list(ids), **values})
+    cursor = await connection.execute(_RESOLVE, {"ids": list(ids), **values})
+    return {row[0] for row in await cursor.fetchall()}
 
 
 async def reject(
@@ -232,10 +247,3 @@ async def payload(connection: Connection, entry_id: int) -> bytes | None:
     cursor = await connection.execute(_PAYLOAD, [entry_id])
     row = await cursor.fetchone()
     return bytes(row[0]) if row else None
-
-
-async def oldest(connection: Connection) -> tuple[int, datetime | None]:
-    """Return how many wait, and since when the oldest one does."""
-    cursor = await connection.execute(_OLDEST)
-    row = await cursor.fetchone()
-    return (row[0], row[1]) if row else (0, None)

@@ -89,6 +89,8 @@ UPDATE device_record d
  WHERE d.record_id = row.record_id
 """
 
+_INVALIDATE: Final = "UPDATE device_record SET is_invalid = true WHERE record_id = %s"
+
 _IDS: Final = """
 SELECT record_id
   FROM device_record
@@ -226,6 +228,8 @@ async def known(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Kno
         found = await cursor.fetchall()
     return {
         row.record_id: replace(row, record=texts.record_of(row.record_id, row.record))
+        if row.record
+        else row
         for row in found
     }
 
@@ -238,6 +242,11 @@ async def retime(connection: Connection, rows: Collection[RevisedRow]) -> None:
 async def revise(connection: Connection, rows: Collection[RevisedRow]) -> None:
     """Write what known records are from now on; what was read stays as it came."""
     await connection.execute(_REVISE, [packed(_stored(rows))])
+
+
+async def invalidate(connection: Connection, record_id: UUID) -> None:
+    """Note that a record is nobody's."""
+    await connection.execute(_INVALIDATE, [record_id])
 
 
 def _stored(rows: Collection[RevisedRow]) -> list[RevisedRow]:

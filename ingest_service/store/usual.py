@@ -18,7 +18,7 @@ from ingest_service.store.rows import packed
 # The newest values of each patient and code: they follow a patient whose level changes. Most
 # readings lie near their median, and of those nothing comes back.
 _FAR: Final = """
-SELECT given.record_id, given.measure, given.value, usual.count, usual.median, usual.spread
+SELECT given.record_id, given.measure, given.value, usual.median, usual.spread
   FROM json_to_recordset(%(given)s::json)
        AS given(record_id uuid, patient_id uuid, code text, measure text, value numeric,
                 least_distance numeric)
@@ -62,7 +62,6 @@ class FarValue:
     record_id: UUID
     measure: str
     value: Decimal
-    count: int
     median: Decimal
     spread: Decimal
 

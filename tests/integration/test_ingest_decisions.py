@@ -111,6 +111,19 @@ async def test_a_reading_of_a_time_that_cannot_be_is_assigned_with_the_time_a_pe
     assert stored["time_quality"] == "estimated"
 
 
+async def test_what_is_stored_as_somebody_elses_is_not_called_assigned(home: Home) -> None:
+    await home.send(home.message(home.cuff("128", "82"), first=1))
+    other = home.cuff("129", "83")
+    await home.send(home.message(other, first=1))  # the number was used: it waits
+    await home.send(home.message(other, first=2))  # and comes again under another one
+    home.execute("UPDATE quarantine SET resolved_at = NULL, resolution = NULL")
+
+    with pytest.raises(DecisionError, match="stored already"):
+        await assign(home, BO)
+
+    assert [row["resolved_at"] for row in home.rows("quarantine")] == [None]
+
+
 async def test_what_is_no_reading_or_of_nobody_cannot_be_assigned(home: Home) -> None:
     await home.send(home.raw_message(b'{"sent_at": "2026-'))
     with pytest.raises(DecisionError, match="not one reading"):

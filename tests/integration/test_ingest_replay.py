@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,7 +11,7 @@ import pytest
 from fhir.resources.R4B.provenance import Provenance
 from psycopg import AsyncConnection
 
-from device_adapters.contract.readings import BloodPressure, Reading, UnsupportedFrame
+from device_adapters.contract.readings import BloodPressure, CuffStatus, Reading, UnsupportedFrame
 from ingest_service.admission import door, replaying
 from ingest_service.store.quarantine import Ending
 from tests.support.decisions import (
@@ -151,3 +152,40 @@ async def test_a_message_of_a_newer_contract_is_read_once_the_program_can(home: 
     assert [row["systolic"] for row in home.rows("observation")] == [Decimal(128)]
     waits = [row for row in home.rows("quarantine") if row["resolved_at"] is None]
     assert [(row["reason"], row["number"]) for row in waits] == [("impossible_value", 2)]
+
+
+async def test_other_words_about_the_same_value_leave_alerts_alone(home: Home) -> None:
+    record = home.cuff("192", "118")
+    await home.give(record)
+    before = home.rows("alert")
+    noted = home.cuff("192", "118", status=CuffStatus.IRREGULAR_PULSE).reading
+
+    counts = await replay(home, decoding(noted))
+
+    assert counts == {"changed": 1}
+    assert [row["version"] for row in home.rows("observation")] == [2]
+    assert home.rows("alert") == before
+    assert [row["event"] for row in home.rows("alert_event")] == ["raised"]
+
+
+async def test_what_a_replay_took_back_stays_known_and_can_come_again(home: Home) -> None:
+    record = home.cuff("128", "82", pulse="72")
+    await home.give(record)
+    await replay(home, decoding(home.cuff("128", "82").reading))
+    await home.give(home.correction(record.record_id, home.now - timedelta(minutes=9)))
+
+    def pulse() -> dict[str, Any]:
+        return next(row for row in home.rows("observation") if row["code"] == "8867-4")
+
+    assert (pulse()["status"], pulse()["version"]) == ("entered-in-error", 2)
+    await replay(home, decoding(record.reading))
+    assert (pulse()["status"], pulse()["version"]) == ("corrected", 3)
+    kept = {(row["id"], row["version"]) for row in home.rows("observation_history")}
+    assert {(pulse()["id"], 1), (pulse()["id"], 2)} <= kept
+
+
+async def test_forgotten_bytes_are_left_alone(home: Home) -> None:
+    await home.give(home.cuff("128", "82"))
+    home.execute("UPDATE device_record SET raw = '', record = '', forgotten_at = now()")
+
+    assert await replay(home, decoding(home.cuff("129", "82").reading)) == {"unreadable": 1}

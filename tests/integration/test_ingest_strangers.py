@@ -8,11 +8,14 @@ from uuid import uuid4
 import msgspec
 import pytest
 from fhir.resources.R4B.observation import Observation
+from psycopg import AsyncConnection
 
 from device_adapters.contract.messages import ReadingRecord, TimeQuality
+from ingest_service.admission import decisions
 from tests.support.decisions import (
     ANNA,
     BO,
+    by_nurse,
     checked,
 )
 from tests.support.ingest import CUFF, Home, registered
@@ -107,6 +110,40 @@ async def test_a15_the_session_is_over_once_time_has_passed_and_a_person_dealt_w
     await home.give(estimated("123", timedelta(hours=1)))
 
     assert [row["systolic"] for row in home.rows("observation")] == [123]
+
+
+async def test_a15_what_a_person_rejected_does_not_come_back_with_the_devices_memory(
+    home: Home,
+) -> None:
+    await reissued(home)
+    old = of_quality(home.cuff("192", "118", ago=timedelta(hours=5)), TimeQuality.ESTIMATED)
+    await home.give(old)
+    [waiting] = home.rows("quarantine")
+    home.execute("UPDATE quarantine SET resolved_at = now(), resolution = 'rejected'")
+
+    again = await home.give(old)
+
+    assert again.counts == {"duplicate": 1}
+    assert home.rows("observation") == []
+    assert [row["id"] for row in home.rows("quarantine")] == [waiting["id"]]
+    async with await AsyncConnection.connect(home.database.dsn("hemvital_operator")) as opened:
+        await decisions.assign(opened, waiting["id"], BO, by_nurse(), now=home.now)
+    assert [row["patient_id"] for row in home.rows("observation")] == [str(BO)]
+
+
+async def test_a15_a_gateway_whose_clock_is_not_set_decides_no_session(home: Home) -> None:
+    await reissued(home)
+    unset = home.cuff("128", "82")
+    reception = msgspec.structs.replace(
+        unset.reception,
+        received_at=home.now + timedelta(days=3000),
+        is_clock_synchronised=False,
+    )
+    await home.give(msgspec.structs.replace(unset, reception=reception))
+
+    rows = {row["patient_id"]: row for row in home.rows("assignment") if row["device_id"] == CUFF}
+    first = datetime.fromisoformat(rows[str(BO)]["first_received_at"])
+    assert first == home.now
 
 
 async def test_a15_a_device_that_nobody_had_before_is_trusted_from_the_start(home: Home) -> None:

@@ -6,12 +6,14 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from fhir.resources.R4B.observation import Observation
 
 from ingest_service.admission import decisions
 from ingest_service.admission.decisions import DecisionError
 from tests.support.decisions import (
     ANNA,
     by_nurse,
+    checked,
     decide,
     invalidate,
     of_patient,
@@ -115,3 +117,90 @@ async def test_a_reading_is_taken_back_once_and_can_be_given_to_somebody_later(
 async def test_no_such_reading_is_said_in_a_sentence(home: Home) -> None:
     with pytest.raises(DecisionError, match="is stored"):
         await invalidate(home, home.cuff("128", "82"))
+
+
+async def test_a_red_value_between_is_alerted_though_a_newer_yellow_one_was(home: Home) -> None:
+    # After hours without network: 82 at one o'clock, another person's 97, 89 now.
+    low = home.oximeter("82", ago=timedelta(hours=6))
+    wrong = home.oximeter("97", ago=timedelta(hours=5))
+    await home.give(low, wrong, home.oximeter("89"))
+    assert [row["priority"] for row in home.rows("alert")] == ["yellow"]
+
+    await invalidate(home, wrong)
+
+    [alert] = home.rows("alert")
+    assert (alert["priority"], alert["state"]) == ("red", "new")
+    assert sorted(each["value"] for each in alert["readings"]) == ["82", "89"]
+
+
+async def test_what_lies_behind_a_value_within_limits_stays_history(home: Home) -> None:
+    await home.give(
+        home.oximeter("82", ago=timedelta(hours=8)),
+        home.oximeter("95", ago=timedelta(hours=7)),
+    )
+    wrong = home.oximeter("97", ago=timedelta(hours=5))
+    await home.give(wrong)
+
+    await invalidate(home, wrong)
+
+    assert home.rows("alert") == []
+
+
+async def test_a3_attempts_on_both_sides_of_a_reading_taken_back_are_three(home: Home) -> None:
+    wrong = home.cuff("128", "82", ago=timedelta(minutes=6))
+    failed = [home.cuff(None, ago=timedelta(minutes=m)) for m in (9, 8, 3)]
+    await home.give(*failed[:2], wrong, failed[2])
+    assert home.rows("alert") == []
+
+    await invalidate(home, wrong)
+
+    assert [row["rule"] for row in home.rows("alert")] == ["failed_attempts"]
+
+
+async def test_a_value_whose_time_is_corrected_hides_nothing_where_it_stood(home: Home) -> None:
+    fine = home.oximeter("95", ago=timedelta(hours=1))
+    await home.give(fine)
+    await home.give(home.oximeter("82", ago=timedelta(hours=2)))
+    assert home.rows("alert") == []
+
+    await home.give(home.correction(fine.record_id, home.now - timedelta(hours=3)))
+
+    assert [row["priority"] for row in home.rows("alert")] == ["red"]
+
+
+async def test_a7_the_first_true_red_after_a_false_one_raises_again(home: Home) -> None:
+    wrong = home.oximeter("80", ago=timedelta(minutes=20))
+    await home.give(wrong, home.oximeter("88", ago=timedelta(minutes=10)))
+    home.execute("UPDATE alert SET state = 'taken'")
+    await invalidate(home, wrong)
+
+    await home.give(home.oximeter("87"))
+
+    [alert] = home.rows("alert")
+    assert alert["state"] == "new"
+    assert [row["event"] for row in home.rows("alert_event")][-1] == "reraised"
+
+
+async def test_an_event_names_only_what_its_alert_rested_on(home: Home) -> None:
+    mine = home.cuff("192", "118", pulse="72")
+    await home.give(mine)
+
+    await invalidate(home, mine)
+
+    [withdrawn] = [r for r in home.rows("alert_event") if r["event"] == "evidence_withdrawn"]
+    [alert] = home.rows("alert")
+    used = [each["observation_id"] for each in alert["readings"]]
+    assert withdrawn["detail"]["observations"] == used
+
+
+async def test_a_reading_whose_bytes_are_forgotten_can_still_be_taken_back(home: Home) -> None:
+    record = home.cuff("128", "82")
+    await home.give(record)
+    home.execute("UPDATE device_record SET raw = '', record = '', forgotten_at = now()")
+
+    await invalidate(home, record)
+
+    [row] = home.rows("observation")
+    assert (row["status"], row["version"], row["systolic"]) == ("entered-in-error", 2, 128)
+    resource = checked(Observation, row["resource"])
+    assert (resource["status"], resource["meta"]["versionId"]) == ("entered-in-error", "2")

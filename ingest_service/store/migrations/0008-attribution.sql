@@ -38,6 +38,9 @@ CREATE INDEX ON provenance (patient_id, recorded);
 -- A worker reads what strangers send: moving a reading to somebody else is not among its rights.
 GRANT UPDATE (patient_id, care_unit_id, attribution, is_decided, is_invalid, kind, may_be_another)
    ON device_record TO hemvital_operator;
+-- Whether anybody was ever alerted of an observation is asked before it is judged again.
+CREATE INDEX alert_patient ON alert (patient_id);
+
 GRANT UPDATE (first_received_at) ON assignment TO hemvital_ingest;
 GRANT UPDATE (resolved_why) ON quarantine TO hemvital_ingest;
 GRANT SELECT, INSERT ON provenance TO hemvital_ingest;
