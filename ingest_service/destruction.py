@@ -5,14 +5,15 @@ Only the Health and Social Care Inspectorate (IVO) can order it (docs/adr/0021).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from device_adapters.contract.messages import ContractError, ReadingRecord, decode_record
+from ingest_service.admission.rereading import reread
 from ingest_service.admission.screening import user_slot
-from ingest_service.store import alerts, assignments, destruction, holds, patients
+from ingest_service.store import alerts, assignments, destruction, holds, patients, quarantine
 from ingest_service.store.assignments import Assignments
 from ingest_service.store.connections import Connection
 from ingest_service.store.destruction import Holding, PatientReceiver, Scope, WaitedReading
@@ -48,6 +49,9 @@ async def survey(connection: Connection, patient_id: UUID, *, now: datetime) -> 
     devices = await assignments.of_devices(connection, {one.device_id for one in waited})
     own = set(_records_of(patient_id, waited, devices.assignments))
     scope = await destruction.scope(connection, patient_id, own)
+    scope = replace(
+        scope, quarantine=[*scope.quarantine, *await _messages_with(connection, scope.records)]
+    )
     destroyed, kept = await destruction.holdings(connection, scope)
     return Survey(
         patient_id=patient_id,
@@ -108,6 +112,15 @@ async def carry_out(
             to_be_told=found.receivers,
         )
         await alerts.notify_pages(connection, [found.care_unit_id])
+    return found
+
+
+async def _messages_with(connection: Connection, record_ids: Collection[UUID]) -> list[int]:
+    """Return the entries of whole messages, read since, that hold one of these records."""
+    found, wanted = list[int](), set(record_ids)
+    for row in await quarantine.messages_replayed(connection):
+        if wanted & {entry.record_id for entry in reread(row)}:
+            found.append(row.id)
     return found
 
 

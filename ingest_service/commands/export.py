@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from datetime import datetime
 
 from ingest_service.commands.database import OK, Commands, as_ingest, plain
+from ingest_service.commands.decisions import moment
 from ingest_service.store import records
 from ingest_service.store.connections import Connection
 
@@ -20,15 +20,8 @@ def add(commands: Commands) -> None:
     parser.add_argument("--ids", action="store_true", help="only their ids, one a line, sorted")
     for name, which in (("--since", "then or later"), ("--until", "before then")):
         about = f"only what was stored {which}, as 2026-03-01T06:00:00Z"
-        parser.add_argument(name, type=_moment, metavar="TIME", help=about)
+        parser.add_argument(name, type=moment, metavar="TIME", help=about)
     parser.set_defaults(run=_export)
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text}: without a zone; write Z for UTC")
-    return moment
 
 
 def _export(arguments: argparse.Namespace) -> int:

@@ -178,17 +178,27 @@ async def read(
     """Return one observation, or None if there is none or it is another unit's.
 
     Two statements: the plain table of identities says when, so that the second opens one chunk.
+    Between the two it may move to another time, so one that is not found is looked for once more.
     """
-    cursor = await connection.execute(_WHEN, {"id": observation_id})
-    when = await cursor.fetchone()
-    if when is None:
-        return None
+    for _ in range(2):
+        cursor = await connection.execute(_WHEN, {"id": observation_id})
+        when = await cursor.fetchone()
+        if when is None:
+            return None
+        if found := await _read_at(connection, caller, observation_id, when[0]):
+            return found
+    return None
+
+
+async def _read_at(
+    connection: AsyncConnection, caller: Caller, observation_id: UUID, effective_at: datetime
+) -> FoundObservation | None:
     async with connection.cursor(row_factory=args_row(found_observation)) as found:
         await found.execute(
             _BY_ID,
             {
                 "id": observation_id,
-                "effective_at": when[0],
+                "effective_at": effective_at,
                 "units": list(caller.care_unit_ids),
                 "actor": caller.actor,
             },

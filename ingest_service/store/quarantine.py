@@ -58,6 +58,15 @@ SELECT id, gateway_id, epoch, number, reason, payload, record_id, schema_version
  ORDER BY id
 """
 
+# Their records are stored, or wait in entries of their own; the message's bytes are still here.
+_MESSAGES_REPLAYED: Final = """
+SELECT id, gateway_id, epoch, number, reason, payload, record_id, schema_version, received_at,
+       raised_at, false
+  FROM quarantine
+ WHERE schema_version IS NOT NULL AND resolution = 'replayed' AND payload <> ''
+ ORDER BY id
+"""
+
 _OLDEST_IDS: Final = """
 SELECT id FROM quarantine
  WHERE resolved_at IS NULL AND id > %(after)s AND (%(reason)s::text IS NULL OR reason = %(reason)s)
@@ -196,6 +205,13 @@ async def waiting(
     """Return those of these entries that still wait, if wanted also those that were rejected."""
     async with connection.cursor(row_factory=args_row(Waiting)) as cursor:
         await cursor.execute(_WAITING, {"ids": list(ids), "rejected": with_rejected})
+        return await cursor.fetchall()
+
+
+async def messages_replayed(connection: Connection) -> list[Waiting]:
+    """Return the whole messages that a newer program could read."""
+    async with connection.cursor(row_factory=args_row(Waiting)) as cursor:
+        await cursor.execute(_MESSAGES_REPLAYED)
         return await cursor.fetchall()
 
 

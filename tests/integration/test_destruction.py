@@ -23,9 +23,11 @@ from clinician_api.errors import NotFoundError
 from clinician_api.services import ehr
 from device_adapters.contract.messages import ReadingRecord
 from ingest_service import destruction
+from ingest_service.admission import door
 from ingest_service.registration import RegistrationError, register
 from ingest_service.store.callers import Caller
 from ingest_service.store.destruction import TABLES
+from ingest_service.store.quarantine import Ending
 from tests.support.frames import BEGINNING, Dictionaries, dictionaries, text_of
 from tests.support.ingest import CUFF, UNIT, Home, document, id_of, registered
 from tests.support.services import Database
@@ -455,3 +457,26 @@ async def test_a_reading_in_quarantine_is_the_patient_s_whose_device_it_was_then
     left = [(row["reason"], row["record_id"]) for row in home.rows("quarantine")]
     assert len(left) == 2
     assert str(hers.record_id) not in str(left)
+
+
+async def test_a_message_that_was_read_later_goes_with_the_readings_it_brought(
+    database: Database,
+) -> None:
+    lived = await lived_in(database)
+    home = lived.home
+    home.execute("UPDATE assignment SET valid = '[2020-01-01,)' WHERE patient_id = %s", PATIENT)
+    await home.send(home.message(home.cuff("131", "85"), schema="2.0"))
+    [message] = [row for row in home.rows("quarantine") if row["schema_version"]]
+    home.execute("UPDATE quarantine SET schema_version = '1.9' WHERE id = %s", message["id"])
+    async with await AsyncConnection.connect(database.dsn("hemvital_operator")) as opened:
+        ending = Ending("replayed", "the operator")
+        await door.readmit(opened, [message["id"]], ending, now=home.now)
+    home.execute(
+        "UPDATE assignment SET valid = tstzrange('2020-01-01', %s) WHERE patient_id = %s",
+        home.now - timedelta(minutes=1),
+        PATIENT,
+    )
+
+    await destroyed(home)
+
+    assert message["id"] not in {row["id"] for row in home.rows("quarantine")}
