@@ -129,10 +129,10 @@ def _run(_arguments: argparse.Namespace) -> int:
 
 async def _work(settings: WorkerSettings) -> None:
     # A batch holds a hundred thousand objects, and hardly any of them in a circle: looking for
-    # circles every 700 objects, as is the default, cost an eighth of the worker's time. The older
-    # generations are looked at as often as by default: what circles there are must not pile up.
+    # circles every 700 objects, as is the default, cost an eighth of the worker's time. Older
+    # generations are looked at as often as is usual: what circles there are must not pile up.
     gc.freeze()
-    gc.set_threshold(50_000, 10, 10)
+    gc.set_threshold(200_000, 10, 10)
     stop = _stop_signal()
     inbox = Inbox(asyncio.get_running_loop())
     broker = Broker(
