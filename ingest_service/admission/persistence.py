@@ -130,22 +130,26 @@ async def _persist(
     *,
     is_blind: bool = False,
 ) -> Outcome:
-    async def once() -> Outcome:
-        async with pool.connection() as connection:
-            return await admit(connection, entries, now=clock(), is_blind=is_blind)
-
-    def is_the_worlds(error: BaseException) -> bool:
-        # What takes longer than a statement may does so again: half of it may not.
-        is_too_long = isinstance(error, _TOO_LONG) and len(entries) > 1
-        return isinstance(error, _WORLD) and not is_too_long
-
-    # Without an end: the broker keeps what waits, and /readyz tells whoever looks.
-    retrying = AsyncRetrying(
-        retry=retry_if_exception(is_the_worlds),
+    # Without an end: the broker keeps what waits, and /readyz tells whoever looks. Not called with
+    # a function: that leaves a circle of objects, and the batch in it, to the garbage collector.
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception(_is_the_worlds if len(entries) == 1 else _is_the_worlds_for_now),
         wait=wait_random_exponential(multiplier=_FIRST_DELAY_S, max=_LONGEST_DELAY_S),
         before_sleep=_tell,
-    )
-    return await retrying(once)
+    ):
+        with attempt:
+            async with pool.connection() as connection:
+                return await admit(connection, entries, now=clock(), is_blind=is_blind)
+    raise RuntimeError("retrying ended without an answer")  # it has no end
+
+
+def _is_the_worlds(error: BaseException) -> bool:
+    return isinstance(error, _WORLD)
+
+
+def _is_the_worlds_for_now(error: BaseException) -> bool:
+    """Tell the same of more than one record: what takes too long does so again, half may not."""
+    return _is_the_worlds(error) and not isinstance(error, _TOO_LONG)
 
 
 def _tell(state: RetryCallState) -> None:
