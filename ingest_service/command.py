@@ -128,11 +128,11 @@ def _run(_arguments: argparse.Namespace) -> int:
 
 
 async def _work(settings: WorkerSettings) -> None:
-    # A batch holds a hundred thousand objects, and hardly any of them in a circle: looking for
-    # circles every 700 objects, as is the default, cost an eighth of the worker's time. Older
-    # generations are looked at as often as is usual: what circles there are must not pile up.
+    # A batch holds hundreds of thousands of objects, and hardly any of them in a circle: looking for
+    # circles every 700 objects, as is the default, cost an eighth of the worker's time. The worker
+    # looks between batches instead.
     gc.freeze()
-    gc.set_threshold(200_000, 10, 10)
+    gc.set_threshold(1_000_000, 10, 10)
     stop = _stop_signal()
     inbox = Inbox(asyncio.get_running_loop())
     broker = Broker(

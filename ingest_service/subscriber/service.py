@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 _MOST_BYTES: Final = 512 * 1024  # of payload in one transaction
 _MOST_TRACES: Final = 20  # in one log line
 _WATCH_S: Final = 5.0
+_TURNS_TO_TIDY: Final = 60
 _TURN_S: Final = 0.1
 _QUIET_TURNS: Final = 3
 _LIKE: Final = ("reason", "gateway_id", "is_red", "trace_id")
@@ -131,7 +133,7 @@ class Worker:
             self._report(letters, outcomes, started)
             # paho leaves a small circle of objects for each message. Between two batches hardly
             # anything young is alive, so finding them costs next to nothing here.
-            gc.collect(0)
+            gc.collect(1)
 
     def _report(self, letters: list[Letter], outcomes: list[Outcome], started: datetime) -> None:
         now = self._clock()
@@ -171,9 +173,11 @@ class Worker:
 
     async def _watch(self) -> None:
         """Keep the answers of /readyz fresh while no message comes."""
-        while True:
+        for turn in itertools.count(1):
             self._health.database = await connections.ping(self._pool)
             await asyncio.sleep(_WATCH_S)
+            if turn % _TURNS_TO_TIDY == 0:
+                gc.collect()  # what outlived some batches: connections, for example
 
 
 def _incoming(letter: Letter) -> Incoming:
