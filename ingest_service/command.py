@@ -128,9 +128,9 @@ def _run(_arguments: argparse.Namespace) -> int:
 
 
 async def _work(settings: WorkerSettings) -> None:
-    # A batch holds hundreds of thousands of objects, and hardly any of them in a circle: looking for
-    # circles every 700 objects, as is the default, cost an eighth of the worker's time. The worker
-    # looks between batches instead.
+    # A batch holds hundreds of thousands of objects, and hardly any of them in a circle: looking
+    # for circles every 700 objects, as is the default, cost an eighth of the worker's time. The
+    # worker looks between batches instead.
     gc.freeze()
     gc.set_threshold(1_000_000, 10, 10)
     stop = _stop_signal()
