@@ -45,12 +45,12 @@ SELECT clock_timestamp(), effective_at, id, care_unit_id, patient_id, version
 # Readers of changes rely on it, whoever writes: a worker's session has it, a command's has none.
 _END_IN_TIME: Final = "SELECT set_config('transaction_timeout', %s, true)"
 
-# An UPDATE that moves a row to another chunk is refused, so a better time is DELETE and INSERT.
-# The outer bounds, constants to the planner, keep all other chunks closed.
 _BOUNDS: Final = """
 SELECT min(effective_at), max(effective_at) FROM identity WHERE record_id = ANY(%s)
 """
 
+# An UPDATE that moves a row to another chunk is refused, so a better time is DELETE and INSERT.
+# The outer bounds, constants to the planner, keep all other chunks closed.
 _RETIRE: Final = """
 WITH gone AS (
     DELETE FROM observation o
