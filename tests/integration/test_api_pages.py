@@ -179,6 +179,27 @@ def test_a_late_reading_tells_its_age(api: Api, clinic: Clinic, unit: Unit) -> N
     assert "Syremättnad 82 %, under patientens gräns 85" in page
 
 
+def test_a8_what_was_taken_back_counts_no_longer_and_is_said(
+    api: Api, clinic: Clinic, unit: Unit
+) -> None:
+    now = datetime.now(UTC)
+    gone = reading(now, SPO2, value="70", unit="%") | {"is_withdrawn": True}
+    left = reading(now, SPO2, value="82", unit="%", flags=["may_be_another"])
+    limits = {"spo2": {"red_low": "85"}}
+    for readings in ([gone, left], [gone]):
+        patient = clinic.patient(unit)
+        clinic.alert(unit, patient, now, rule="limit.spo2", limits=limits, readings=readings)
+
+    with nurse(api) as client:
+        page = client.get("/worklist").text
+
+    assert "Syremättnad 82 %, under patientens gräns 85" in page
+    assert "1 mätning återtagen" in page
+    assert "kan vara en annan person" in page
+    assert "Det som larmet byggde på har återtagits: bedöm och avsluta det själv." in page
+    assert "Syremättnad 70" not in page
+
+
 def test_who_has_no_limits_stands_apart(api: Api, clinic: Clinic, unit: Unit) -> None:
     monitored, other = clinic.patient(unit, given="Övervakad"), clinic.patient(unit, given="Annan")
     clinic.limits(monitored, pulse=(40, 50, 110, 130))
