@@ -30,8 +30,6 @@ _BY: Final = "gateway"
 _NOT_STORED: Final = Refusal(
     Reason.CORRECTION_WITHOUT_RECORD, "the reading that it corrects is not stored"
 )
-
-
 _FORGOTTEN: Final = Refusal(
     Reason.CORRECTION_WITHOUT_RECORD, "the bytes of the reading are kept no longer"
 )

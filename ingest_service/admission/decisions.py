@@ -197,13 +197,15 @@ def _reading_fate(entry: Waiting, patient_id: UUID, decision: Decision) -> Readi
 
 
 async def _check_owner(connection: Connection, record_id: UUID, patient_id: UUID) -> None:
-    """Refuse to call it assigned where it was stored before as somebody else's.
+    """Refuse to call it assigned where it was stored before and does not stand as that patient's.
 
     Raises:
-        DecisionError: If it was.
+        DecisionError: If it does not.
     """
     known = (await records.known(connection, [record_id])).get(record_id)
-    if known is not None and known.patient_id != patient_id:
+    if known is None:
+        raise DecisionError(f"Reading {record_id} was destroyed by a decision.")
+    if known.patient_id != patient_id or known.is_invalid:
         raise DecisionError(f"Reading {record_id} is stored already; reassign it.")
 
 

@@ -18,12 +18,11 @@ from ingest_service.store.observations import ObservationRow
 from ingest_service.store.quarantine import Ending
 from ingest_service.store.records import RecordRow
 
+_DOUBLE_WITHIN: Final = timedelta(minutes=2)
+
 
 class EndedError(RuntimeError):
     """An entry of the quarantine waits no longer: what rested on its waiting must be undone."""
-
-
-_DOUBLE_WITHIN: Final = timedelta(minutes=2)
 
 
 async def store(connection: Connection, batch: Batch) -> None:
