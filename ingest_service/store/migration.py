@@ -13,12 +13,22 @@ import psycopg
 import yoyo  # pyright: ignore[reportMissingTypeStubs] it has none
 from procrastinate.schema import SchemaManager
 from psycopg.conninfo import conninfo_to_dict
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from ingest_service.store import columnstore, text_dictionaries, texts
 
 _SCRIPTS: Final = Path(__file__).with_name("migrations")
 # Whoever wants the table waits behind the migration that waits for it: not for long.
 _LOCK_TIMEOUT: Final = "3s"
+
+# A worker that reads one table and goes on to write another may meet a migration that has locked
+# the other: one of the two is sent away, and it is right to come back.
+_ATTEMPTS: Final = Retrying(
+    retry=retry_if_exception_type(psycopg.errors.DeadlockDetected),
+    stop=stop_after_attempt(8),
+    wait=wait_random(0, 0.5),
+    reraise=True,
+)
 
 # Any number of processes may start at once: the first one works, the others wait here. The lock
 # belongs to the connection, so SIGKILL leaves nothing behind (docs/adr/0005).
@@ -52,25 +62,33 @@ def apply(dsn: str, scripts: Path = _SCRIPTS) -> int:
     Raises:
         psycopg.Error: If the database is away, or a table stays locked by others for longer than
             the lock time-out: nothing of that migration is then done, and it can be repeated.
+            One that deadlocks with the workers is repeated here, a few times.
         DictionaryError: If the database's texts rest on another dictionary than this release's.
     """
     with psycopg.connect(dsn, autocommit=True) as guard:
         guard.execute(_LOCK)
-        # The casts are safe: the protocols name what yoyo 9 documents, and yoyo has no types.
-        backend = cast("_Backend", yoyo.get_backend(_uri(dsn)))  # pyright: ignore[reportUnknownMemberType] untyped
-        try:
-            # yoyo's own lock is a row that SIGKILL leaves behind. Whoever holds the lock above
-            # is alone, so a row there now is such a one.
-            backend.break_lock()
-            sources = str(scripts), SchemaManager.get_migrations_path()
-            known = cast("_Migrations", yoyo.read_migrations(*sources))  # pyright: ignore[reportUnknownMemberType] untyped
-            missing = backend.to_apply(known)
-            backend.apply_migrations(missing)
-        finally:
-            backend.connection.close()
+        applied = _apply_missing(dsn, scripts)
         text_dictionaries.keep(guard, texts.dictionaries())
         columnstore.enable_where_licensed(guard)
-        return len(missing)
+        return applied
+
+
+def _apply_missing(dsn: str, scripts: Path) -> int:
+    # The casts are safe: the protocols name what yoyo 9 documents, and yoyo has no types.
+    backend = cast("_Backend", yoyo.get_backend(_uri(dsn)))  # pyright: ignore[reportUnknownMemberType] untyped
+    try:
+        # yoyo's own lock is a row that SIGKILL leaves behind. Whoever holds the lock of `apply`
+        # is alone, so a row there now is such a one.
+        backend.break_lock()
+        sources = str(scripts), SchemaManager.get_migrations_path()
+        known = cast("_Migrations", yoyo.read_migrations(*sources))  # pyright: ignore[reportUnknownMemberType] untyped
+        count = len(backend.to_apply(known))
+        for attempt in _ATTEMPTS:
+            with attempt:
+                backend.apply_migrations(backend.to_apply(known))
+        return count
+    finally:
+        backend.connection.close()
 
 
 def _uri(dsn: str) -> str:

@@ -143,6 +143,27 @@ async def test_readings_are_stored_while_their_tables_grow(
     assert home.count("device_record WHERE NOT is_checked") == given
 
 
+async def test_one_that_deadlocks_with_a_worker_comes_back(
+    database: Database, expanding: Path
+) -> None:
+    home = await registered(database)
+    with psycopg.connect(database.dsn("hemvital_ingest")) as worker:
+        worker.execute("SELECT count(*) FROM observation")
+        migrating = asyncio.create_task(
+            asyncio.to_thread(migration.apply, database.dsn(), expanding)
+        )
+        with psycopg.connect(database.dsn(), autocommit=True) as other:
+            await asyncio.to_thread(wait_for_waiting, other, 1)
+
+        # The migration has locked this table and waits for the other: it waited first, so
+        # PostgreSQL finds it first and sends it away.
+        await asyncio.to_thread(worker.execute, "SELECT count(*) FROM device_record")
+        worker.commit()
+
+    assert await migrating == 1
+    assert has_grown(home)
+
+
 async def test_one_that_cannot_have_its_table_gives_way_and_can_be_repeated(
     database: Database, expanding: Path
 ) -> None:
