@@ -21,21 +21,21 @@ from typing import Final
 import msgspec
 
 from device_adapters import registry
-from device_adapters.contract.messages import GatewayStatus
+from device_adapters.contract.standing import GatewayStatus
 from gateway.ble.agent import PairingWindow
 from gateway.ble.radio import Radio
 from gateway.ble.visit import Visitor
 from gateway.clock import SystemClock
-from gateway.database import Database, DatabaseError, open_database
 from gateway.decoding import Decoder
 from gateway.forwarding import Forwarder
-from gateway.journal import Journal
 from gateway.observability import HealthServer, Metrics, set_up_logs
-from gateway.outbox import Outbox
 from gateway.publisher import MqttPublisher
 from gateway.service import Decoding, Upkeep, serve
 from gateway.settings import Settings, SettingsError, load
 from gateway.status import describe, read_status
+from gateway.store.database import Database, DatabaseError, open_database
+from gateway.store.journal import Journal
+from gateway.store.outbox import Outbox
 
 logger = logging.getLogger(__name__)
 

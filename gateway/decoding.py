@@ -32,15 +32,15 @@ from device_adapters.contract.readings import (
 )
 from device_adapters.session import DeviceAdapter, read_frame
 from gateway.clock import Moment
-from gateway.database import Database
 from gateway.effective_time import (
     EffectiveTime,
     clock_offset,
     effective_time,
     has_own_identity,
 )
-from gateway.journal import ConnectionFacts, DeviceClock, Entry, Journal
-from gateway.outbox import MAX_RECORD_BYTES, Outbox
+from gateway.store.database import Database
+from gateway.store.journal import ConnectionFacts, DeviceClock, Entry, Journal
+from gateway.store.outbox import MAX_RECORD_BYTES, Outbox
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from device_adapters.contract import messages
 from device_adapters.contract.messages import ContractError
 from device_adapters.contract.topics import Leaf
 from gateway.observability import Metrics
-from gateway.outbox import FIRST_RESEND_NS, Batch, Outbox
 from gateway.publisher import Downlink
+from gateway.store.outbox import FIRST_RESEND_NS, Batch, Outbox
 
 logger = logging.getLogger(__name__)
 

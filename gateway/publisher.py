@@ -30,15 +30,11 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device_adapters.contract import messages
-from device_adapters.contract.messages import (
-    MAX_SENT_BYTES,
-    SCHEMA_VERSION,
-    Delivery,
-    GatewayStatus,
-)
+from device_adapters.contract.messages import MAX_SENT_BYTES, SCHEMA_VERSION, Delivery
+from device_adapters.contract.standing import GatewayStatus
 from device_adapters.contract.topics import Leaf, topic
-from gateway.outbox import Batch
 from gateway.settings import Settings
+from gateway.store.outbox import Batch
 
 logger = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
-from device_adapters.contract.messages import GatewayStatus
+from device_adapters.contract.standing import GatewayStatus
 from gateway.clock import Clock
-from gateway.database import checkpoint
 from gateway.decoding import Decoder
 from gateway.observability import Metrics
-from gateway.outbox import Outbox
+from gateway.store.database import checkpoint
+from gateway.store.outbox import Outbox
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.database import FILE_NAME
-from gateway.outbox import Standing, standing
+from gateway.store.database import FILE_NAME
+from gateway.store.outbox import Standing, standing
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

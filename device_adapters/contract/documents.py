@@ -16,17 +16,18 @@ from typing import Any, Final
 
 import msgspec
 
+from device_adapters.contract.configuration import GatewayConfiguration
 from device_adapters.contract.messages import (
     MAX_RECORDS,
     MAX_SENT_BYTES,
     SCHEMA_VERSION,
     Delivery,
-    GatewayStatus,
     Message,
     Receipt,
     Record,
     Resend,
 )
+from device_adapters.contract.standing import GatewayEvent, GatewayStatus
 from device_adapters.contract.topics import ROOT, Leaf
 
 SCHEMA_FILE: Final = "messages.schema.json"
@@ -36,12 +37,23 @@ _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _FORMAT: Final = "application/schema+json;version=draft-2020-12"
 _UP: Final[Mapping[Leaf, tuple[type, str]]] = {
     Leaf.READINGS: (Message, "Records with consecutive numbers, one or more."),
-    Leaf.STATUS: (GatewayStatus, "Whether the gateway is there; retained, and its last will."),
+    Leaf.STATUS: (GatewayStatus, "How the gateway stands; retained, and its last will."),
+    Leaf.EVENTS: (GatewayEvent, "What happened to the gateway or its devices; history."),
 }
 _DOWN: Final[Mapping[Leaf, tuple[type, str]]] = {
     Leaf.RECEIPTS: (Receipt, "Numbers that the database has dealt with."),
     Leaf.RESEND: (Resend, "Numbers that the server misses."),
+    Leaf.CONFIG: (GatewayConfiguration, "What the gateway is to do; retained."),
 }
+_PAYLOADS: Final = (
+    Message,
+    Record,
+    Receipt,
+    Resend,
+    GatewayStatus,
+    GatewayEvent,
+    GatewayConfiguration,
+)
 
 
 def schema() -> dict[str, Any]:
@@ -51,7 +63,7 @@ def schema() -> dict[str, Any]:
     later minor version adds.
     """
     (_, record, *_), definitions = msgspec.json.schema_components(
-        [Message, Record, Receipt, Resend, GatewayStatus], ref_template="#/$defs/{name}"
+        _PAYLOADS, ref_template="#/$defs/{name}"
     )
     # In the type, records are raw bytes: each is read by itself, so that one that breaks the
     # contract does not take the others with it.

@@ -12,11 +12,23 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Final, TypeVar
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from device_adapters.contract.configuration import GatewayConfiguration
+from device_adapters.contract.elements import (
+    ContractError,
+    Generation,
+    Id,
+    Name,
+    Nanoseconds,
+    Raw,
+    Time,
+    TraceId,
+)
+from device_adapters.contract.elements import decode as decoded
 from device_adapters.contract.readings import (
     BloodPressure,
     BodyTemperature,
@@ -28,10 +40,9 @@ from device_adapters.contract.readings import (
     UnsupportedFrame,
     is_bounded,
 )
+from device_adapters.contract.standing import GatewayEvent, GatewayStatus
 
-_T = TypeVar("_T")
-
-SCHEMA_VERSION: Final = "1.1"
+SCHEMA_VERSION: Final = "1.2"
 SCHEMA_MAJOR: Final = 1
 
 # Each limit lies below the next one down the way: what the gateway sends fits ingest's own
@@ -40,19 +51,6 @@ MAX_SENT_BYTES: Final = 64 * 1024
 MAX_ACCEPTED_BYTES: Final = 128 * 1024
 MAX_BROKER_BYTES: Final = 256 * 1024
 MAX_RECORDS: Final = 500
-
-# Bounds on single elements, so that whatever stores or formats them needs none of its own.
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-_Name = Annotated[str, msgspec.Meta(max_length=128)]
-_TraceId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$", min_length=32, max_length=32)]
-_Time = Annotated[datetime, msgspec.Meta(tz=True)]
-_Raw = Annotated[bytes, msgspec.Meta(max_length=4096)]
-_Generation = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
-_Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-
-
-class ContractError(ValueError):
-    """The message breaks the contract; the text says which part, and never what stood there."""
 
 
 class TimeQuality(StrEnum):
@@ -67,12 +65,12 @@ class TimeQuality(StrEnum):
 class Device(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The device as it named itself; ``id`` is its Bluetooth identity address."""
 
-    id: _Id
-    name: _Name | None = None
-    manufacturer: _Name | None = None
-    model: _Name | None = None
-    serial: _Name | None = None
-    firmware: _Name | None = None
+    id: Id
+    name: Name | None = None
+    manufacturer: Name | None = None
+    model: Name | None = None
+    serial: Name | None = None
+    firmware: Name | None = None
 
 
 class Reception(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,49 +80,63 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
     ``device_clock_offset_s`` is gateway minus device, measured in that connection.
     """
 
-    characteristic: _Id
-    raw: _Raw
-    received_at: _Time
+    characteristic: Id
+    raw: Raw
+    received_at: Time
     boot_id: UUID
-    monotonic_ns: _Nanoseconds
+    monotonic_ns: Nanoseconds
     is_clock_synchronised: bool
     device_clock_offset_s: float | None = None
 
 
-class ReadingRecord(msgspec.Struct, frozen=True, kw_only=True, tag="reading"):
+class Measuring(msgspec.Struct, frozen=True, kw_only=True):
+    """How a reading was made, as far as the gateway saw it.
+
+    ``rest_s`` is the time since the same device's reading before it (of the same user, where the
+    device tells users apart), by the device's own clock where both have its time. It is too close
+    where that is less than the rest that the configuration asks for.
+    """
+
+    rest_s: float
+    is_too_close: bool
+
+
+class ReadingRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="reading"):
     """One device record with all that was known about it at the gateway.
 
     ``effective_at`` keeps the home's UTC offset as sent. ``is_identity_own`` is false where the
-    record has no time or number of its own and goes by the gateway's.
+    record has no time or number of its own and goes by the gateway's. ``measuring`` is absent for
+    a device's first reading, and where no earlier one can be compared.
     """
 
     record_id: UUID
     is_identity_own: bool
     device: Device
-    reset_generation: _Generation
-    adapter: _Id
+    reset_generation: Generation
+    adapter: Id
     reception: Reception
-    effective_at: _Time
+    effective_at: Time
     time_quality: TimeQuality
     reading: Reading
-    trace_id: _TraceId
+    trace_id: TraceId
+    measuring: Measuring | None = None
 
 
 class VoidRecord(msgspec.Struct, frozen=True, kw_only=True, tag="void"):
     """Holds a number whose record cannot travel, and says why; nothing is silently skipped."""
 
     reason: str
-    trace_id: _TraceId
+    trace_id: TraceId
 
 
 class TimeCorrection(msgspec.Struct, frozen=True, kw_only=True, tag="time_correction"):
     """A better time for a record sent before, for example once the gateway's clock was set."""
 
     record_id: UUID
-    effective_at: _Time
+    effective_at: Time
     time_quality: TimeQuality
     reason: str
-    trace_id: _TraceId
+    trace_id: TraceId
 
 
 Record = ReadingRecord | VoidRecord | TimeCorrection
@@ -133,7 +145,7 @@ Record = ReadingRecord | VoidRecord | TimeCorrection
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Payload on ``readings``; each record stays its own bytes until it is read by itself."""
 
-    sent_at: _Time
+    sent_at: Time
     records: tuple[msgspec.Raw, ...]
 
 
@@ -157,18 +169,6 @@ class Resend(msgspec.Struct, frozen=True, kw_only=True):
 
     epoch: UUID
     ranges: tuple[tuple[int, int], ...]
-
-
-class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Payload on ``status`` (retained; the last will is one with ``is_online`` false)."""
-
-    is_online: bool
-    at: _Time | None = None
-    software: str | None = None
-    epoch: UUID | None = None
-    last_number: int | None = None
-    undelivered: int | None = None
-    oldest_undelivered_at: _Time | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,12 +200,10 @@ _RECORD: Final = msgspec.json.Decoder(Record)
 _MESSAGE: Final = msgspec.json.Decoder(Message)
 _RECEIPT: Final = msgspec.json.Decoder(Receipt)
 _RESEND: Final = msgspec.json.Decoder(Resend)
-_STATUS: Final = msgspec.json.Decoder(GatewayStatus)
 _MAX_NUMBER: Final = 2**63 - 1 - MAX_RECORDS  # what the database's bigint holds
 
 _MAX_UTC_OFFSET: Final = timedelta(hours=14)  # the largest that is, and that FHIR writes
-# msgspec repeats an unknown enumerated value or tag, which may be anything that somebody typed.
-_REPEATED: Final = re.compile(r"(Invalid (?:enum )?value) .*?( - at `[^`]*`)?", re.DOTALL)
+
 _VERSION: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _NO_NUMBER: Final = "not a number that a device can send"
 _NUMBERS: Final[dict[type[Reading], tuple[str, ...]]] = {
@@ -219,7 +217,9 @@ _NUMBERS: Final[dict[type[Reading], tuple[str, ...]]] = {
 }
 
 
-def encode(value: Record | Receipt | Resend | GatewayStatus) -> bytes:
+def encode(
+    value: Record | Receipt | Resend | GatewayStatus | GatewayEvent | GatewayConfiguration,
+) -> bytes:
     """Return the value as JSON."""
     return msgspec.json.encode(value)
 
@@ -237,7 +237,7 @@ def decode_message(payload: bytes, delivery: Delivery) -> tuple[bytes, ...]:
     Raises:
         ContractError: If the payload is no `Message`, or not as many records as announced.
     """
-    message = _decode(_MESSAGE, payload)
+    message = decoded(_MESSAGE, payload)
     if len(message.records) != delivery.count:
         raise ContractError(f"{delivery.count} records announced, {len(message.records)} sent")
     return tuple(bytes(record) for record in message.records)
@@ -249,7 +249,7 @@ def record_count(payload: bytes) -> int:
     Raises:
         ContractError: If the payload is no `Message`.
     """
-    return len(_decode(_MESSAGE, payload).records)
+    return len(decoded(_MESSAGE, payload).records)
 
 
 def decode_record(record: bytes) -> Record:
@@ -259,7 +259,7 @@ def decode_record(record: bytes) -> Record:
         ContractError: If it breaks the contract; the text names the element. Refused too are
             times without a zone and numbers that no device can have sent.
     """
-    value = _decode(_RECORD, record)
+    value = decoded(_RECORD, record)
     for name, time in _times(value):
         if abs(time.utcoffset() or timedelta()) > _MAX_UTC_OFFSET:
             raise ContractError(f"{name}: offset from UTC above 14 hours")
@@ -270,17 +270,12 @@ def decode_record(record: bytes) -> Record:
 
 def decode_receipt(payload: bytes) -> Receipt:
     """Return a receipt, or raise `ContractError`."""
-    return _decode(_RECEIPT, payload)
+    return decoded(_RECEIPT, payload)
 
 
 def decode_resend(payload: bytes) -> Resend:
     """Return a resend request, or raise `ContractError`."""
-    return _decode(_RESEND, payload)
-
-
-def decode_status(payload: bytes) -> GatewayStatus:
-    """Return a gateway's status, or raise `ContractError`."""
-    return _decode(_STATUS, payload)
+    return decoded(_RESEND, payload)
 
 
 def decode_delivery(properties: Iterable[tuple[str, str]]) -> Delivery:
@@ -316,18 +311,6 @@ def is_version(schema: str) -> bool:
 def is_supported(schema: str) -> bool:
     """Tell whether this program reads messages of that schema version: by its major number."""
     return schema.partition(".")[0] == str(SCHEMA_MAJOR)
-
-
-def _decode(decoder: msgspec.json.Decoder[_T], payload: bytes) -> _T:
-    try:
-        return decoder.decode(payload)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise ContractError(_without_value(str(error))) from error
-
-
-def _without_value(text: str) -> str:
-    repeated = _REPEATED.fullmatch(text)
-    return f"{repeated[1]}{repeated[2] or ''}" if repeated else text
 
 
 def _check_numbers(reading: Reading) -> None:

@@ -11,7 +11,7 @@ import re
 from enum import StrEnum
 from typing import Final
 
-from device_adapters.contract.messages import ContractError
+from device_adapters.contract.elements import ContractError
 
 ROOT: Final = "hemvital/v1"
 MOUNT: Final = "homes"

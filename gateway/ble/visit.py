@@ -33,8 +33,8 @@ from device_adapters.session import (
 from gateway.ble.failures import RADIO_ERRORS
 from gateway.clock import Clock
 from gateway.effective_time import wall_clock
-from gateway.journal import DeviceClock, Journal
 from gateway.observability import Metrics
+from gateway.store.journal import DeviceClock, Journal
 
 logger = logging.getLogger(__name__)
 

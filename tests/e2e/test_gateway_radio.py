@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from device_adapters.contract.messages import ReadingRecord, TimeQuality, decode_status
+from device_adapters.contract.messages import ReadingRecord, TimeQuality
 from device_adapters.contract.readings import BloodPressure, PulseOximetry
-from gateway.database import FILE_NAME
+from device_adapters.contract.standing import decode_status
 from gateway.status import read_status
+from gateway.store.database import FILE_NAME
 from tests.support.gateway import FakeIngest, GatewayProcess, gateway_environment
 from tests.support.radio import Part, RadioWorld, VirtualDevice, radio_world, wait_until
 from tests.support.services import Broker

@@ -15,11 +15,8 @@ import pytest
 import trustme
 
 from deploy.local.services import BROKER, Services
-from device_adapters.contract.messages import (
-    Receipt,
-    Resend,
-    decode_status,
-)
+from device_adapters.contract.messages import Receipt, Resend
+from device_adapters.contract.standing import decode_status
 from device_adapters.contract.topics import Leaf
 from gateway.settings import Settings, load
 from tests.support.gateway import FakeIngest, gateway_environment

@@ -20,10 +20,10 @@ import pytest
 from device_adapters import registry
 from device_adapters.contract.messages import ReadingRecord, decode_record
 from gateway.clock import ClockSource, SystemClock
-from gateway.database import Database, open_database
 from gateway.decoding import Decoder
-from gateway.journal import Journal
-from gateway.outbox import Outbox
+from gateway.store.database import Database, open_database
+from gateway.store.journal import Journal
+from gateway.store.outbox import Outbox
 
 HOME = ZoneInfo("Europe/Stockholm")
 
@@ -36,10 +36,10 @@ from zoneinfo import ZoneInfo
 from device_adapters import registry
 from device_adapters.contract.messages import Device
 from gateway.clock import ClockSource, SystemClock
-from gateway.database import open_database
+from gateway.store.database import open_database
 from gateway.decoding import Decoder
-from gateway.journal import Journal
-from gateway.outbox import Outbox
+from gateway.store.journal import Journal
+from gateway.store.outbox import Outbox
 
 database = open_database(Path(sys.argv[1]), datetime.now(UTC))
 clock = SystemClock(ClockSource.TRUSTED)

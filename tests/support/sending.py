@@ -9,13 +9,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from device_adapters.contract.messages import GatewayStatus, Record, VoidRecord, encode
-from gateway.database import Database, open_database
+from device_adapters.contract.messages import Record, VoidRecord, encode
+from device_adapters.contract.standing import GatewayStatus
 from gateway.forwarding import Forwarder
 from gateway.observability import Metrics
-from gateway.outbox import Outbox
 from gateway.publisher import MqttPublisher
 from gateway.settings import Settings
+from gateway.store.database import Database, open_database
+from gateway.store.outbox import Outbox
 
 
 class SendingHalf:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.database import Database, open_database
-from gateway.journal import Journal
-from gateway.outbox import Outbox
+from gateway.store.database import Database, open_database
+from gateway.store.journal import Journal
+from gateway.store.outbox import Outbox
 from tests.unit.gateway.fakes import START, FakeClock
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from device_adapters.contract.messages import Device
 from gateway.clock import Moment
-from gateway.journal import DeviceClock, Journal
+from gateway.store.journal import DeviceClock, Journal
 
 START = datetime(2026, 11, 23, 7, 10, 30, tzinfo=UTC)
 BOOT = UUID("b0070000-0000-4000-8000-000000000001")

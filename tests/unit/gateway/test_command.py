@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from gateway.command import main
-from gateway.database import Database
-from gateway.journal import Journal
-from gateway.outbox import Outbox
 from gateway.status import describe, read_status
+from gateway.store.database import Database
+from gateway.store.journal import Journal
+from gateway.store.outbox import Outbox
 from tests.unit.gateway.fakes import BARE_FRAME, START, keep
 
 

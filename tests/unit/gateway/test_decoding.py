@@ -27,10 +27,10 @@ from device_adapters.contract.readings import BloodPressure, Kind, Reading, Unsu
 from device_adapters.registry import Adapters
 from device_adapters.session import Session, read_frame
 from gateway.clock import Moment
-from gateway.database import Database
 from gateway.decoding import Decoder, to_record
-from gateway.journal import ConnectionFacts, DeviceClock, Entry, Journal
-from gateway.outbox import Outbox
+from gateway.store.database import Database
+from gateway.store.journal import ConnectionFacts, DeviceClock, Entry, Journal
+from gateway.store.outbox import Outbox
 from tests.unit.gateway.fakes import (
     BARE_FRAME,
     BOOT,

@@ -11,11 +11,11 @@ import pytest
 from device_adapters.contract import messages
 from device_adapters.contract.messages import Delivery, Receipt, Resend
 from device_adapters.contract.topics import Leaf
-from gateway.database import Database
 from gateway.forwarding import Forwarder
 from gateway.observability import Metrics
-from gateway.outbox import Batch, Outbox
 from gateway.publisher import Downlink
+from gateway.store.database import Database
+from gateway.store.outbox import Batch, Outbox
 from tests.unit.gateway.fakes import FakeClock
 
 SERVER = UUID("5e000000-0000-4000-8000-000000000001")

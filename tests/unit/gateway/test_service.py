@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from device_adapters import registry
-from device_adapters.contract.messages import GatewayStatus
-from gateway.database import Database
+from device_adapters.contract.standing import GatewayStatus
 from gateway.decoding import Decoder
-from gateway.journal import Journal
 from gateway.observability import Metrics
-from gateway.outbox import Outbox
 from gateway.service import Decoding, Upkeep, serve
+from gateway.store.database import Database
+from gateway.store.journal import Journal
+from gateway.store.outbox import Outbox
 from tests.unit.gateway.fakes import BARE_FRAME, FakeClock, keep
 
 

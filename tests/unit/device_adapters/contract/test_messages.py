@@ -22,7 +22,6 @@ from device_adapters.contract.messages import (
     decode_delivery,
     decode_message,
     decode_record,
-    decode_status,
     encode,
     is_supported,
 )
@@ -39,6 +38,7 @@ from device_adapters.contract.readings import (
     TemperatureSite,
     TemperatureUnit,
 )
+from device_adapters.contract.standing import decode_status
 from device_adapters.gatt.blood_pressure import ADAPTER as CUFF
 from device_adapters.gatt.pulse_oximeter import ADAPTER as OXIMETER
 from device_adapters.gatt.thermometer import ADAPTER as THERMOMETER

@@ -11,8 +11,8 @@ from device_adapters.contract.readings import Reading
 from device_adapters.session import Command, Session
 from gateway.ble import visit
 from gateway.ble.visit import Sighting, Visitor
-from gateway.journal import Journal
 from gateway.observability import Metrics
+from gateway.store.journal import Journal
 from tests.unit.gateway.fakes import CUFF, FakeClock
 
 

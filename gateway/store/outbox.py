@@ -16,7 +16,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from device_adapters.contract.messages import MAX_SENT_BYTES, ContractError, Receipt, Resend
-from gateway.database import Database, from_us, to_us
+from gateway.store.database import Database, from_us, to_us
 
 KEPT: Final = timedelta(days=30)
 FIRST_RESEND_NS: Final = 30 * 10**9

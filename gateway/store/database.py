@@ -15,69 +15,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from gateway.store import schema
+
 logger = logging.getLogger(__name__)
 
 FILE_NAME: Final = "gateway.sqlite3"
-_VERSION: Final = 1
 _EPOCH_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-_SCHEMA: Final = """
-CREATE TABLE epoch (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    last_number INTEGER NOT NULL DEFAULT 0,
-    started_us INTEGER NOT NULL,
-    reason TEXT NOT NULL
-) STRICT;
-CREATE TABLE incarnation (
-    id TEXT NOT NULL,                       -- one row: the database that receipts name
-    last_receipt_us INTEGER NOT NULL
-) STRICT;
-CREATE TABLE device (
-    id TEXT PRIMARY KEY,
-    reset_generation INTEGER NOT NULL DEFAULT 0,
-    clock_shown TEXT                        -- its clock when last measured, as it showed
-) STRICT;
-CREATE TABLE connection (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    adapter TEXT NOT NULL,
-    facts TEXT NOT NULL,                    -- JSON of gateway.journal.ConnectionFacts
-    is_settled INTEGER NOT NULL DEFAULT 0   -- nothing more will be learnt of it
-) STRICT;
-CREATE TABLE journal (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: identities rest on it
-    connection INTEGER NOT NULL REFERENCES connection,
-    characteristic TEXT NOT NULL,
-    raw BLOB NOT NULL,
-    received_us INTEGER NOT NULL,
-    monotonic_ns INTEGER NOT NULL,
-    boot_id TEXT NOT NULL,
-    is_synchronised INTEGER NOT NULL,
-    trace_id TEXT NOT NULL,
-    is_decoded INTEGER NOT NULL DEFAULT 0,
-    is_corrected INTEGER NOT NULL           -- its time needs no correction, or has got it
-) STRICT;
-CREATE INDEX journal_undecoded ON journal (number) WHERE is_decoded = 0;
-CREATE INDEX journal_uncorrected ON journal (boot_id) WHERE is_corrected = 0;
-CREATE INDEX journal_connection ON journal (connection);
-CREATE TABLE outbox (
-    epoch INTEGER NOT NULL REFERENCES epoch,
-    number INTEGER NOT NULL,
-    journal INTEGER,                        -- null for a time correction
-    record BLOB NOT NULL,                   -- the very bytes that travel, also the second time
-    trace_id TEXT NOT NULL,
-    queued_us INTEGER NOT NULL,
-    sent_us INTEGER,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    due_ns INTEGER NOT NULL DEFAULT 0,      -- on the monotonic clock of this run; 0 is at once
-    delivered_us INTEGER,
-    PRIMARY KEY (epoch, number)
-) STRICT;
-CREATE INDEX outbox_due ON outbox (due_ns) WHERE delivered_us IS NULL;
-CREATE INDEX outbox_undelivered ON outbox (epoch, number) WHERE delivered_us IS NULL;
-CREATE INDEX outbox_delivered ON outbox (delivered_us) WHERE delivered_us IS NOT NULL;
-CREATE INDEX outbox_journal ON outbox (journal);
-"""
 
 
 class DatabaseError(Exception):
@@ -169,11 +112,24 @@ def _opened(path: Path) -> sqlite3.Connection:
         _check(connection)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+            connection.executescript(
+                f"BEGIN; {schema.TABLES} PRAGMA user_version = {schema.GENERATION}; COMMIT;"
+            )
+        _grow(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _grow(connection: sqlite3.Connection) -> None:
+    """Add what this release has and the file has not; an older release passes over it."""
+    connection.execute("CREATE TABLE IF NOT EXISTS step (number INTEGER PRIMARY KEY) STRICT")
+    (done,) = connection.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()
+    for number, script in enumerate(schema.STEPS, start=1):
+        if number > done:
+            done_too = f"INSERT INTO step VALUES ({number});"  # noqa: S608 a count of ours
+            connection.executescript(f"BEGIN; {script} {done_too} COMMIT;")
 
 
 def _check(connection: sqlite3.Connection) -> None:
@@ -181,7 +137,7 @@ def _check(connection: sqlite3.Connection) -> None:
     if found != "ok":
         raise sqlite3.DatabaseError(found)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > _VERSION:
+    if version > schema.GENERATION:
         raise DatabaseError(f"{FILE_NAME} was made by a later release (version {version})")
 
 

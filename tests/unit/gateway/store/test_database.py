@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.database import FILE_NAME, DatabaseError, checkpoint, from_us, open_database, to_us
+from gateway.store.database import (
+    FILE_NAME,
+    DatabaseError,
+    checkpoint,
+    from_us,
+    open_database,
+    to_us,
+)
 from tests.unit.gateway.fakes import START
 
 

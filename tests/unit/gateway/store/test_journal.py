@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import Moment
-from gateway.database import Database, open_database
-from gateway.journal import DeviceClock, Journal, has_lost_clock
+from gateway.store.database import Database, open_database
+from gateway.store.journal import DeviceClock, Journal, has_lost_clock
 from tests.unit.gateway.fakes import (
     BARE_FRAME,
     CUFF,

@@ -19,8 +19,8 @@ import msgspec
 
 from device_adapters.contract.messages import Device
 from gateway.clock import Clock, Moment
-from gateway.database import Database, from_us, to_us
 from gateway.effective_time import FIRST_YEAR
+from gateway.store.database import Database, from_us, to_us
 
 _APPEND: Final = """
 INSERT INTO journal (connection, characteristic, raw, received_us, monotonic_ns, boot_id,

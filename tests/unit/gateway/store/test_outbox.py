@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 
 from device_adapters.contract.messages import ContractError, Receipt, Resend
-from gateway.database import Database
-from gateway.journal import Journal
-from gateway.outbox import KEPT, Batch, Outbox
+from gateway.store.database import Database
+from gateway.store.journal import Journal
+from gateway.store.outbox import KEPT, Batch, Outbox
 from tests.unit.gateway.fakes import BARE_FRAME, FakeClock, keep
 
 SERVER = UUID("5e000000-0000-4000-8000-000000000001")

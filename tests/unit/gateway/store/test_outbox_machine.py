@@ -13,8 +13,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 
 from device_adapters.contract.identity import digest
 from device_adapters.contract.messages import Receipt, Resend
-from gateway.database import open_database
-from gateway.outbox import Outbox
+from gateway.store.database import open_database
+from gateway.store.outbox import Outbox
 from tests.unit.gateway.fakes import START, FakeClock
 
 S = 10**9

@@ -1,0 +1,1 @@
+"""The gateway's memory: one SQLite file, and everything that reads or writes it."""
