@@ -109,6 +109,7 @@ class Decoding:
         self._forwarding = forwarding
         self._metrics = metrics
         self._journalled = asyncio.Event()
+        self.passes = 0  # grows every few seconds for as long as decoding is alive
 
     def wake(self) -> None:
         """There are entries to decode."""
@@ -118,8 +119,10 @@ class Decoding:
         """Decode and correct until cancelled."""
         while True:
             self._journalled.clear()
+            self.passes += 1
             while count := self._decoder.decode():
                 self._note(count)
+                self.passes += 1
                 await asyncio.sleep(0)  # an indication may be waiting
             await self._correct_all()
             with suppress(TimeoutError):

@@ -1,0 +1,13 @@
+#!/usr/bin/python3 -I
+"""``hemvital-gateway`` of one release: its own libraries, and nothing that lies elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
+
+from gateway.command import main  # noqa: E402 - the path comes first
+
+sys.exit(main())
