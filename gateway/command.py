@@ -173,7 +173,7 @@ async def _serve(settings: Settings, database: Database) -> None:
         vigil = Vigil(
             supervised(),
             directory=settings.state,
-            progress=lambda: decoding.passes,
+            progress=decoding.pulse,
             problems=problems,
         )
         try:

@@ -76,7 +76,7 @@ class Vigil:
     Args:
         supervisor: Who is told.
         directory: Where the gateway's file is.
-        progress: Counts the decoder's passes, whether there was something to decode or not.
+        progress: Asks the decoder for a pass and returns how many there were until now.
         problems: What keeps the gateway from its work, for a person who asks the manager.
     """
 
