@@ -132,8 +132,8 @@ class Service:
 
     @property
     def is_managed(self) -> bool:
-        """Tell whether there is a systemd that could run it: not while an image is made."""
-        return Path("/run/systemd/system").is_dir()
+        """Tell whether systemd runs it: not while an image is made, nor where it is disabled."""
+        return Path("/run/systemd/system").is_dir() and self._run("is-enabled") is not None
 
     def restart(self) -> bool:
         """Start it anew and tell whether it said that it serves, or was not to start."""
