@@ -129,7 +129,9 @@ def build(
         libraries = tree / _RELEASE
         own = _own_wheel(checkout, Path(scratch), version, epoch)
         _unpack(checkout, libraries, kept, target)
-        _pip("install", "--no-deps", "--no-index", f"--target={libraries}", "--no-compile", str(own))
+        _pip(
+            "install", "--no-deps", "--no-index", f"--target={libraries}", "--no-compile", str(own)
+        )
         _trim(libraries)
         _lay_out(checkout, tree, target)
         _describe(tree, target, target.version(version))

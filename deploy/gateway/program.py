@@ -8,6 +8,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 
-from gateway.command import main  # noqa: E402 - the path comes first
+from gateway.command import main
 
 sys.exit(main())

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
-import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
@@ -17,43 +15,23 @@ from pathlib import Path
 
 import pytest
 
-from deploy.gateway.command import own_architecture
-from deploy.gateway.package import Target, build
 from deploy.local import ports
 from device_adapters.contract.messages import Device
 from device_adapters.contract.standing import decode_status
 from gateway.clock import ClockSource, SystemClock
 from gateway.store.database import open_database
 from gateway.store.journal import Journal
+from tests.e2e.conftest import CHECKOUT, built
 from tests.support.box import Box
 from tests.support.gateway import FakeIngest
 from tests.support.services import Broker
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 UNIT = "hemvital-gateway.service"
 MEASUREMENT = "00002a35-0000-1000-8000-00805f9b34fb"
 # What `systemd-analyze security` says of the gateway and of its renewal, as the documentation
 # states it: tenths, where 0 is locked in and 100 is bare.
 EXPOSURE = 14
 WITHIN_S = 20.0
-
-
-def built(output: Path, version: str, *, debian: int = 12) -> Path:
-    python = (sys.version_info.major, sys.version_info.minor)
-    target = Target(architecture=own_architecture(), debian=debian, python=python)
-    wheels = CHECKOUT / ".local" / "wheels"
-    epoch = 1_790_000_000
-    return build(CHECKOUT, output, target, version=version, epoch=epoch, wheels=wheels)
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built(tmp_path_factory.mktemp("packages"), "0.1.0")
-
-
-@pytest.fixture(scope="module")
-def next_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built(tmp_path_factory.mktemp("packages"), "0.1.1")
 
 
 @pytest.fixture
@@ -181,27 +159,20 @@ def test_a_release_that_does_not_start_gives_way_to_the_one_before(
     assert Path(f"/proc/{box.process()}/cmdline").exists()
 
 
-def test_before_enrolment_nothing_starts_and_nothing_fails(
-    box: Box, package: Path, next_package: Path
-) -> None:
-    first = box.install(package)
-    second = box.install(next_package)
-
-    assert "does not start" not in first.stderr + second.stderr
-    assert in_use(box) == "0.1.1+deb12"
-    assert not (box.root / "run/hemvital-systemctl/pid").exists()
-
-
-def test_an_image_that_is_being_made_gets_units_that_start_at_boot(
+def test_an_image_that_is_being_made_gets_sound_units_that_start_at_boot(
     tmp_path: Path, package: Path
 ) -> None:
     box = Box(tmp_path / "box").make(with_systemd=False)
 
     box.install(package)
 
+    units = sorted(path.name for path in (box.root / "usr/lib/systemd/system").glob("hemvital-*"))
+    said = box.run("/host/usr/bin/systemd-analyze", "verify", *units)
     wanted = {path.name for path in (box.root / "etc/systemd/system").rglob("hemvital-*")}
-    assert wanted == {UNIT, "hemvital-gateway-renew.timer", "hemvital-gateway-upgrade.timer"}
     assert in_use(box) == "0.1.0+deb12"
+    assert wanted == {UNIT, "hemvital-gateway-renew.timer", "hemvital-gateway-upgrade.timer"}
+    assert len(units) == 5
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
 
 
 def test_a_purge_does_not_lose_readings_silently(box: Box, package: Path) -> None:
@@ -209,10 +180,10 @@ def test_a_purge_does_not_lose_readings_silently(box: Box, package: Path) -> Non
     box.state.mkdir(parents=True)
     measure(box, 101, 102)
 
-    refused = box.run("dpkg", "--force-not-root", "--purge", "hemvital-gateway")
+    refused = box.run("dpkg", "--purge", "hemvital-gateway")
     kept = (box.state / "gateway.sqlite3").exists()
     meant = box.run(
-        *("dpkg", "--force-not-root", "--purge", "hemvital-gateway"),
+        *("dpkg", "--purge", "hemvital-gateway"),
         HEMVITAL_GATEWAY_PURGE="lose-undelivered",
     )
 
@@ -233,7 +204,12 @@ def test_the_package_is_made_of_what_belongs_to_it(package: Path, tmp_path: Path
     unwanted = re.compile(
         "|".join(
             re.escape(text)
-            for text in (str(CHECKOUT), str(Path.home()) + "/", "pypi" + ".org/simple", "files.python" + "hosted")
+            for text in (
+                str(CHECKOUT),
+                str(Path.home()) + "/",
+                "pypi" + ".org/simple",
+                "files.python" + "hosted",
+            )
         ).encode()
     )
 
@@ -253,22 +229,11 @@ def test_the_package_is_made_of_what_belongs_to_it(package: Path, tmp_path: Path
     assert not [place for place in places if place.startswith(("etc/", "opt/", "var/"))]
 
 
+@pytest.mark.soak  # one more build
 def test_the_same_checkout_gives_the_same_bytes(package: Path, tmp_path: Path) -> None:
     again = built(tmp_path, "0.1.0")
 
     assert again.read_bytes() == package.read_bytes()
-
-
-def test_systemd_finds_nothing_amiss_in_the_installed_units(
-    box: Box, package: Path, tmp_path: Path
-) -> None:
-    box.install(package)
-    units = sorted(path.name for path in (box.root / "usr/lib/systemd/system").glob("hemvital-*"))
-
-    said = box.run("/host/usr/bin/systemd-analyze", "verify", *units)
-
-    assert len(units) == 5
-    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("unit", [UNIT, "hemvital-gateway-renew.service"])
@@ -283,13 +248,3 @@ def test_the_exposure_is_not_above_what_is_stated(unit: str) -> None:
 
     assert said.returncode == 0, said.stdout
     assert f"{EXPOSURE / 10}" in page
-
-
-def test_the_packaged_program_runs_without_the_checkout(box: Box, package: Path) -> None:
-    box.install(package)
-    shutil.rmtree(box.root / "usr/lib/hemvital-gateway/release")  # what dpkg unpacked is not in use
-
-    said = box.run("/opt/hemvital-gateway/current/bin/hemvital-gateway", "status", "--state", "/x")
-
-    assert said.returncode == 1
-    assert said.stderr.startswith("FileNotFoundError")

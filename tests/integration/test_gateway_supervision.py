@@ -38,7 +38,9 @@ def gateway(tmp_path: Path, manager: socket.socket) -> Generator[GatewayProcess]
         "HEMVITAL_GATEWAY_ID": "gateway-1",
         "HEMVITAL_GATEWAY_STATE": str(tmp_path / "state"),
         "HEMVITAL_GATEWAY_BROKER_HOST": "127.0.0.1",
-        "HEMVITAL_GATEWAY_BROKER_PORT": str(ports.keep(tmp_path / "port")),  # and nobody answers there
+        "HEMVITAL_GATEWAY_BROKER_PORT": str(
+            ports.keep(tmp_path / "port")
+        ),  # and nobody answers there
         "HEMVITAL_GATEWAY_BROKER_AUTHORITY": str(tmp_path / "ca.pem"),
         "HEMVITAL_GATEWAY_BROKER_CERTIFICATE": str(tmp_path / "certificate.pem"),
         "HEMVITAL_GATEWAY_BROKER_KEY": str(tmp_path / "key.pem"),

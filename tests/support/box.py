@@ -17,16 +17,54 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from deploy.gateway.command import own_architecture
 from deploy.local.sandbox import BUBBLEWRAP
 from tests.support import systemctl
 
 _WITHIN_S: Final = 60.0
 _PLACES: Final = (
-    "dev proc tmp host opt etc run/systemd/system usr/bin usr/sbin usr/lib usr/share/dbus-1 "
-    "var/lib/dpkg/info var/lib/dpkg/updates var/log"
+    "dev proc tmp host opt etc run/systemd/system usr/bin usr/sbin usr/lib/systemd/system "
+    "usr/share var/lib/dpkg/info var/lib/dpkg/updates var/log "
+    "etc/apt/apt.conf.d etc/apt/preferences.d etc/apt/trusted.gpg.d var/lib/apt/lists/partial var/cache/apt/archives/partial"
 )
 # What a package of ours brings, or what talks to an init system that is not there.
 _OWN: Final = ("hemvital", "systemctl", "systemd-")
+
+
+#: What the package depends on, in the version that Debian 12 has of it.
+_DEBIAN: Final = {
+    "bluez": "5.66-1",
+    "ca-certificates": "20230311",
+    "dbus": "1.14.10-1",
+    "libc6": "2.36-9",
+    "python3": f"{sys.version_info.major}.{sys.version_info.minor}.2-1",
+    "systemd": "252.38-1",
+    "tzdata": "2024a-0",
+    "util-linux": "2.38.1-5",
+}
+
+
+_SHOWN: Final = (
+    "apt dpkg python3 ssl usr/share/perl usr/share/perl5 usr/share/zoneinfo usr/share/dpkg "
+    "etc/ld.so.cache etc/ssl etc/alternatives etc/localtime etc/hosts etc/nsswitch.conf"
+)
+
+
+def _installed() -> str:
+    return "".join(
+        f"Package: {name}\nStatus: install ok installed\nVersion: {version}\n"
+        f"Architecture: {own_architecture()}\nMaintainer: nobody\nDescription: the host's\n\n"
+        for name, version in _DEBIAN.items()
+    )
+
+
+_FILES: Final = {
+    "etc/passwd": "root:x:0:0:root:/:/bin/sh\n",
+    "etc/group": "root:x:0:\n",
+    # Of the users that apt gives its rights away to, there is none in here.
+    "etc/apt/apt.conf": 'APT::Sandbox::User "root";\n',
+    "var/lib/dpkg/status": _installed(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +87,10 @@ class Box:
         """Make the tree; without systemd it is an image that is being made."""
         for place in _PLACES.split():
             (self.root / place).mkdir(parents=True, exist_ok=True)
-        for name in ("bin", "sbin", "lib"):
-            (self.root / name).symlink_to(f"usr/{name}")
-        (self.root / "lib64").symlink_to("/host/lib64")
-        for directory in ("usr/bin", "usr/sbin"):
-            for program in Path("/", directory).iterdir():
-                if not program.name.startswith(_OWN):
-                    link = self.root / directory / program.name
-                    link.symlink_to(f"/host/{directory}/{program.name}")
-        libraries = sysconfig.get_config_var("MULTIARCH")
-        for name in (libraries, "python3", "dpkg", "ssl"):
-            (self.root / "usr/lib" / name).symlink_to(f"/host/usr/lib/{name}")
-        for name in ("perl", "perl5", "zoneinfo", "dpkg"):
-            (self.root / "usr/share" / name).symlink_to(f"/host/usr/share/{name}")
-        for name in ("ld.so.cache", "ssl", "alternatives", "localtime", "hosts", "nsswitch.conf"):
-            (self.root / "etc" / name).symlink_to(f"/host/etc/{name}")
-        (self.root / "etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\n")
-        (self.root / "etc/group").write_text("root:x:0:\n")
-        (self.root / "var/lib/dpkg/status").touch()
-        units = self.root / "usr/lib/systemd/system"
-        units.mkdir(parents=True)
-        for unit in Path("/usr/lib/systemd/system").iterdir():
-            if not unit.name.startswith(_OWN[0]):
-                (units / unit.name).symlink_to(f"/host{unit}")
+        self._link_host()
         self._link_python()
+        for name, text in _FILES.items():
+            (self.root / name).write_text(text, encoding="utf-8")
         if with_systemd:
             program = self.root / "usr/bin/systemctl"
             source = Path(systemctl.__file__).read_text(encoding="utf-8")
@@ -92,9 +110,9 @@ class Box:
         )
 
     def install(self, package: Path) -> subprocess.CompletedProcess[str]:
-        """Install a package by dpkg; what it depends on is the host's."""
+        """Install a package by dpkg."""
         done = self.run(
-            *("dpkg", "--force-depends", "--force-not-root", "--install", f"/host{package}"),
+            *("dpkg", "--install", f"/host{package}"),
             DEBIAN_FRONTEND="noninteractive",
             HEMVITAL_RELEASE_SETTLED_S="0.5",
         )
@@ -116,6 +134,20 @@ class Box:
         if sys.base_prefix != "/usr":
             mounts += ["--ro-bind", sys.base_prefix, sys.base_prefix]
         return mounts
+
+    def _link_host(self) -> None:
+        for name in ("bin", "sbin", "lib"):
+            (self.root / name).symlink_to(f"usr/{name}")
+        (self.root / "lib64").symlink_to("/host/lib64")
+        for directory in ("usr/bin", "usr/sbin", "usr/lib/systemd/system"):
+            for program in Path("/", directory).iterdir():
+                if not program.name.startswith(_OWN):
+                    (self.root / directory / program.name).symlink_to(f"/host{program}")
+        for unit in Path("/usr/lib/systemd/system").glob("systemd-*"):
+            (self.root / "usr/lib/systemd/system" / unit.name).symlink_to(f"/host{unit}")
+        for name in (sysconfig.get_config_var("MULTIARCH"), *_SHOWN.split()):
+            path = name if "/" in name else f"usr/lib/{name}"
+            (self.root / path).symlink_to(f"/host/{path}")
 
     def _link_python(self) -> None:
         """Let Debian's Python be the one that runs the tests: packages are for one version."""

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -52,7 +52,9 @@ WITHIN_S = 10.0
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[tuple[str, socket.socket]]:
+def manager(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Generator[tuple[str, socket.socket]]:
     name = str(tmp_path / "notify") if request.param == "path" else f"@hemvital-{os.getpid()}"
     with manager_at(name.replace("@", "\0")) as bound:
         yield name, bound
@@ -130,24 +132,6 @@ async def test_what_no_restart_mends_feeds_the_watchdog_and_is_said(
         fields = await fields_until(bound, "WATCHDOG=1")
 
     assert "STATUS=the radio does not listen; the broker is not connected: refused" in fields
-
-
-async def test_a_file_that_stays_locked_starves_the_watchdog(
-    tmp_path: Path, database: Database
-) -> None:
-    with (
-        manager_at(f"\0hemvital-lock-{os.getpid()}") as bound,
-        closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other,
-    ):
-        async with vigil(f"@hemvital-lock-{os.getpid()}", tmp_path):
-            await fields_until(bound, "WATCHDOG=1")
-            other.execute("BEGIN IMMEDIATE")
-            meanwhile = await fields_until(bound, "STATUS=Stands still: ")
-            other.execute("ROLLBACK")
-            await fields_until(bound, "WATCHDOG=1")
-
-    assert meanwhile.count("WATCHDOG=1") <= 1  # it may have been on its way
-    assert meanwhile[-1].endswith("the gateway's file cannot be written: database is locked")
 
 
 def test_a_full_disk_feeds_the_watchdog_since_no_restart_makes_room() -> None:
