@@ -7,11 +7,19 @@ if [ ! -x "$program" ]; then
     exit 1
 fi
 export HEMVITAL_GATEWAY_FILE="${HEMVITAL_GATEWAY_FILE:-/var/lib/hemvital-gateway/gateway.toml}"
+if [ "$(id -u)" != 0 ]; then
+    exec "$program" "$@"
+fi
+
 # Root would leave files that the service cannot read: keys, the journal's write-ahead log.
-if [ "$(id -u)" = 0 ]; then
-    cd /
-    exec setpriv --reuid=hemvital-gateway --regid=hemvital-gateway --init-groups \
+as_gateway() {
+    setpriv --reuid=hemvital-gateway --regid=hemvital-gateway --init-groups \
         --no-new-privs --inh-caps=-all --reset-env \
         env "HEMVITAL_GATEWAY_FILE=$HEMVITAL_GATEWAY_FILE" "LANG=${LANG:-C.UTF-8}" "$program" "$@"
+}
+cd /
+as_gateway "$@"
+# Until now the service had nothing to start with, or another certificate.
+if [ "${1:-}" = enrol ] && [ -d /run/systemd/system ]; then
+    systemctl restart hemvital-gateway.service
 fi
-exec "$program" "$@"

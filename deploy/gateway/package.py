@@ -7,6 +7,7 @@ checkout gives the same bytes.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import re
@@ -17,6 +18,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import formatdate
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +46,9 @@ _FILES: Final = (
     ("upgrade.py", "usr/lib/hemvital-gateway/upgrade.py", False),
     ("program.py", "usr/lib/hemvital-gateway/release/bin/hemvital-gateway", True),
     ("dbus/hemvital-gateway.conf", "usr/share/dbus-1/system.d/hemvital-gateway.conf", False),
+    ("debian/copyright", "usr/share/doc/hemvital-gateway/copyright", False),
     ("debian/sysusers.conf", "usr/lib/sysusers.d/hemvital-gateway.conf", False),
+    ("debian/tmpfiles.conf", "usr/lib/tmpfiles.d/hemvital-gateway.conf", False),
     ("systemd/journald.conf", "usr/lib/systemd/journald.conf.d/50-hemvital-gateway.conf", False),
     ("systemd/system.conf", "usr/lib/systemd/system.conf.d/50-hemvital-gateway.conf", False),
     *(
@@ -59,6 +63,7 @@ _FILES: Final = (
     ),
 )
 _BACK_OFF: Final = "usr/lib/systemd/system/hemvital-gateway.service.d/back-off.conf"
+_DOCUMENTS: Final = Path("usr/share/doc/hemvital-gateway")
 _SCRIPTS: Final = ("postinst", "prerm", "postrm")
 _RELEASE: Final = Path("usr/lib/hemvital-gateway/release/lib")
 
@@ -133,8 +138,8 @@ def build(
             "install", "--no-deps", "--no-index", f"--target={libraries}", "--no-compile", str(own)
         )
         _trim(libraries)
-        _lay_out(checkout, tree, target)
-        _describe(tree, target, target.version(version))
+        _lay_out(tree, target)
+        _describe(tree, target, target.version(version), epoch)
         _level(tree, epoch)
         name = f"hemvital-gateway_{target.version(version)}_{target.architecture}.deb"
         package = output / name
@@ -217,18 +222,22 @@ def _trim(libraries: Path) -> None:
             (notes / name).unlink(missing_ok=True)
 
 
-def _lay_out(checkout: Path, tree: Path, target: Target) -> None:
+def _lay_out(tree: Path, target: Target) -> None:
     for source, place, is_program in _FILES:
         _put(_HERE / source, tree / place, 0o755 if is_program else 0o644)
     if target.debian >= _WITH_BACK_OFF:
         _put(_HERE / "systemd" / "back-off.conf", tree / _BACK_OFF, 0o644)
-    _put(checkout / "LICENSE", tree / "usr/share/doc/hemvital-gateway/copyright", 0o644)
 
 
-def _describe(tree: Path, target: Target, version: str) -> None:
+def _describe(tree: Path, target: Target, version: str, epoch: int) -> None:
     major, minor = target.python
-    values = {
-        "version": version,
+    values = {"version": version, "date": formatdate(epoch)}
+    changes = tree / _DOCUMENTS / "changelog"
+    _fill(_HERE / "debian" / "changelog", changes, values)
+    packed = gzip.compress(changes.read_bytes(), mtime=0)
+    changes.with_name("changelog.gz").write_bytes(packed)
+    changes.unlink()
+    values |= {
         "architecture": target.architecture,
         "size": str(sum(path.stat().st_size for path in _files(tree)) // 1024),
         "python": f"{major}.{minor}",

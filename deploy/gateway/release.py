@@ -65,25 +65,28 @@ class Releases:
         found = (self.directory / "releases").glob("[0-9]*")
         return sorted(path.name for path in found if path.is_dir())
 
-    def add(self, source: Path, version: str) -> None:
-        """Lay a release beside the others; it is there whole or not at all."""
+    def add(self, source: Path, version: str) -> str:
+        """Lay a release beside the others, whole or not at all, and return its name there.
+
+        A version that is there already, perhaps in use, is left alone: this one gets a name of
+        its own.
+        """
         if not _VERSION.fullmatch(version):
             raise ReleaseError(f"{version!r} is no version of a release")
         releases = self.directory / "releases"
         releases.mkdir(parents=True, exist_ok=True)
-        part = releases / f".{version}.part"
-        old = releases / f".{version}.old"
+        names = (version, *(f"{version}.{again}" for again in range(2, 1000)))
+        name = next(each for each in names if not (releases / each).exists())
+        part = releases / ".part"
         shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
         shutil.copytree(source, part, copy_function=_link)
         compileall.compile_dir(
-            part / "lib", quiet=2, stripdir=str(part), prependdir=str(releases / version)
+            part / "lib", quiet=2, stripdir=str(part), prependdir=str(releases / name)
         )
+        os.sync()
+        part.rename(releases / name)
         os.sync()  # a power cut after the switch must not find half a release
-        if (releases / version).exists():
-            (releases / version).rename(old)
-        part.rename(releases / version)
-        shutil.rmtree(old, ignore_errors=True)
+        return name
 
     def use(self, version: str) -> None:
         """Let ``current`` name a release, and ``previous`` the one that it named until now."""
@@ -208,8 +211,8 @@ def _do(arguments: argparse.Namespace, releases: Releases, service: Service) -> 
         case "undelivered":
             print(releases.undelivered())
         case "install":
-            releases.add(arguments.source, arguments.version)
-            switch(releases, service, arguments.version, arguments.settled_s)
+            name = releases.add(arguments.source, arguments.version)
+            switch(releases, service, name, arguments.settled_s)
             releases.prune()
         case "switch":
             switch(releases, service, arguments.version, arguments.settled_s)

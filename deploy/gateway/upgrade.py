@@ -62,13 +62,15 @@ def sources(template: str, suite: str) -> str:
 
 
 def commands(source: Path) -> Sequence[Sequence[str]]:
-    """Return what apt is asked for, one after the other."""
+    """Return what is asked for, one after the other."""
+    # A power cut in last night's installation leaves packages that apt refuses to go on from.
+    mend = ["dpkg", "--force-confold", "--configure", "--pending"]
     apt = ["apt-get", "--quiet", "--yes", "-o", "DPkg::Lock::Timeout=600"]
     apt += ["-o", f"Dir::Etc::SourceList={source}", "-o", "Dir::Etc::SourceParts=-"]
     update = [*apt, "-o", "APT::Get::List-Cleanup=0", "update"]
     # A changed conffile is the region's: it stays.
     install = [*apt, "-o", "DPkg::Options::=--force-confold", "--no-install-recommends"]
-    return [update, [*install, "--only-upgrade", "install", _PACKAGE]]
+    return [mend, update, [*install, "--only-upgrade", "install", _PACKAGE]]
 
 
 def main() -> int:

@@ -25,7 +25,8 @@ _WITHIN_S: Final = 60.0
 _PLACES: Final = (
     "dev proc tmp host opt etc run/systemd/system usr/bin usr/sbin usr/lib/systemd/system "
     "usr/share var/lib/dpkg/info var/lib/dpkg/updates var/log "
-    "etc/apt/apt.conf.d etc/apt/preferences.d etc/apt/trusted.gpg.d var/lib/apt/lists/partial var/cache/apt/archives/partial"
+    "etc/apt/apt.conf.d etc/apt/preferences.d etc/apt/trusted.gpg.d "
+    "var/lib/apt/lists/partial var/cache/apt/archives/partial"
 )
 # What a package of ours brings, or what talks to an init system that is not there.
 _OWN: Final = ("hemvital", "systemctl", "systemd-")
@@ -40,7 +41,6 @@ _DEBIAN: Final = {
     "python3": f"{sys.version_info.major}.{sys.version_info.minor}.2-1",
     "systemd": "252.38-1",
     "tzdata": "2024a-0",
-    "util-linux": "2.38.1-5",
 }
 
 
