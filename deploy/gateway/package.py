@@ -103,7 +103,7 @@ def to_debian(version: str) -> str:
     >>> to_debian("1.2.0rc1")
     '1.2.0~rc1'
     """
-    return re.sub(r"\.?(a|b|rc|dev)(?=[0-9])", r"~\1", version)
+    return re.sub(r"(a|b|rc)(?=[0-9])", r"~\1", re.sub(r"\.dev(?=[0-9])", "~~dev", version))
 
 
 def build(

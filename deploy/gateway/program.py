@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 from pathlib import Path
 
+# The watchdog ends a program that stands still by SIGABRT: the log then says where it stood.
+faulthandler.enable()
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 
 from gateway.command import main

@@ -168,11 +168,15 @@ def test_an_image_that_is_being_made_gets_sound_units_that_start_at_boot(
 
     units = sorted(path.name for path in (box.root / "usr/lib/systemd/system").glob("hemvital-*"))
     said = box.run("/host/usr/bin/systemd-analyze", "verify", *units)
+    status = box.run("hemvital-gateway", "status", user=1000)
     wanted = {path.name for path in (box.root / "etc/systemd/system").rglob("hemvital-*")}
     assert in_use(box) == "0.1.0+deb12"
     assert wanted == {UNIT, "hemvital-gateway-renew.timer", "hemvital-gateway-upgrade.timer"}
     assert len(units) == 5
     assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+    # The command runs from what the package brought, and knows where enrolment writes.
+    assert status.returncode == 2
+    assert status.stderr.startswith("Settings file /var/lib/hemvital-gateway/gateway.toml: ")
 
 
 def test_a_purge_does_not_lose_readings_silently(box: Box, package: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sqlite3
+import time
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
@@ -57,7 +58,9 @@ def gateway(tmp_path: Path, manager: socket.socket) -> Generator[GatewayProcess]
 
 def fields_until(manager: socket.socket, wanted: str) -> list[str]:
     fields: list[str] = []
+    deadline = time.monotonic() + WITHIN_S
     while not any(field.startswith(wanted) for field in fields):
+        assert time.monotonic() < deadline, f"no {wanted!r} among {fields}"
         fields += manager.recv(4096).decode().split("\n")
     return fields
 

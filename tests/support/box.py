@@ -100,10 +100,13 @@ class Box:
             (self.root / "run/systemd/system").rmdir()
         return self
 
-    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command inside, as root there, and return what it said."""
+    def run(
+        self, *words: str, user: int = 0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command inside, as root there or as another user, and return what it said."""
         setting = [part for pair in environment.items() for part in ("--setenv", *pair)]
-        argv = [BUBBLEWRAP, "--unshare-user", "--uid", "0", "--gid", "0", *self._mounts()]
+        argv = [BUBBLEWRAP, "--unshare-user", "--uid", str(user), "--gid", str(user)]
+        argv += self._mounts()
         argv += ["--clearenv", "--setenv", "PATH", "/usr/sbin:/usr/bin", *setting, "--chdir", "/"]
         return subprocess.run(
             [*argv, *words], capture_output=True, text=True, timeout=_WITHIN_S, check=False

@@ -76,8 +76,9 @@ async def next_message(bound: socket.socket) -> list[str]:
 
 async def fields_until(bound: socket.socket, wanted: str) -> list[str]:
     fields: list[str] = []
-    while not any(field.startswith(wanted) for field in fields):
-        fields += await next_message(bound)
+    async with asyncio.timeout(WITHIN_S):
+        while not any(field.startswith(wanted) for field in fields):
+            fields += await next_message(bound)
     return fields
 
 
@@ -142,11 +143,13 @@ def test_a_full_disk_feeds_the_watchdog_since_no_restart_makes_room() -> None:
         manager_at(f"\0{name}") as bound,
         subprocess.Popen([*argv, *script], stdout=subprocess.PIPE, text=True) as process,
     ):
-        assert process.stdout is not None
-        failure = process.stdout.readline()
         bound.settimeout(WITHIN_S)
-        told = bound.recv(4096).decode(), bound.recv(4096).decode()
-        process.kill()
+        try:
+            told = bound.recv(4096).decode(), bound.recv(4096).decode()
+        finally:
+            process.kill()
+        assert process.stdout is not None
+        failure = process.stdout.read()
 
     assert failure == f"{sqlite3.SQLITE_FULL}\n"
     assert [each.split("\n")[0] for each in told] == ["READY=1", "WATCHDOG=1"]
