@@ -11,6 +11,6 @@ from pathlib import Path
 faulthandler.enable()
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 
-from gateway.command import main
+from gateway.command import main  # noqa: E402 - the path comes first
 
 sys.exit(main())
