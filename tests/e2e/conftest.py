@@ -14,10 +14,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 EPOCH = 1_790_000_000
 
 
-def built(output: Path, version: str) -> Path:
-    """Build the package for this machine and the Python that runs the tests."""
+def built(output: Path, version: str, target: Target | None = None) -> Path:
+    """Build the package, without a target for this machine and the Python that runs the tests."""
     python = (sys.version_info.major, sys.version_info.minor)
-    target = Target(architecture=own_architecture(), debian=12, python=python)
+    target = target or Target(architecture=own_architecture(), debian=12, python=python)
     wheels = CHECKOUT / ".local" / "wheels"
     return build(CHECKOUT, output, target, version=version, epoch=EPOCH, wheels=wheels)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.gateway.package import RELEASES, Target
 from deploy.local import ports
 from device_adapters.contract.messages import Device
 from device_adapters.contract.standing import decode_status
@@ -238,6 +239,22 @@ def test_the_same_checkout_gives_the_same_bytes(package: Path, tmp_path: Path) -
     again = built(tmp_path, "0.1.0")
 
     assert again.read_bytes() == package.read_bytes()
+
+
+@pytest.mark.soak  # one more build
+def test_any_machine_builds_what_a_raspberry_pi_installs(tmp_path: Path) -> None:
+    debian, python = RELEASES["trixie"]
+    package = built(tmp_path, "0.1.0", Target(architecture="arm64", debian=debian, python=python))
+
+    subprocess.run(["dpkg-deb", "--raw-extract", package, tmp_path / "tree"], check=True)
+    control = (tmp_path / "tree" / "DEBIAN" / "control").read_text(encoding="utf-8")
+    compiled = list((tmp_path / "tree").rglob("*.so"))
+    assert package.name == "hemvital-gateway_0.1.0+deb13_arm64.deb"
+    assert "python3 (>= 3.13), python3 (<< 3.14)" in control
+    assert list((tmp_path / "tree").rglob("hemvital-gateway.service.d/back-off.conf"))
+    # elf(5): e_machine at byte 18; 183 is EM_AARCH64.
+    assert {int.from_bytes(file.read_bytes()[18:20], "little") for file in compiled} == {183}
+    assert all(".cpython-313-" in file.name or ".abi3." in file.name for file in compiled)
 
 
 @pytest.mark.parametrize("unit", [UNIT, "hemvital-gateway-renew.service"])
