@@ -16,6 +16,8 @@ SEED ?= 1
 KILLS ?= 20
 ONLY ?=
 TESTS ?=
+ARCHITECTURE ?=
+DEBIAN ?=
 
 # pyright tells about newer versions of itself; ours is locked.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -98,12 +100,23 @@ soak: setup $(BROWSER_READY) ## Run the long suites whole
 screenshots: setup $(BROWSER_READY) ## Take the documentation's pictures of the pages
 	@exec $(PYTHON) -m deploy.local.screenshots
 
+# make gateway-package ARCHITECTURE=arm64 DEBIAN=trixie
+.PHONY: gateway-package
+gateway-package: setup ## Build the gateway's Debian package (ARCHITECTURE=arm64 DEBIAN=trixie)
+	@$(PYTHON) -m deploy.gateway \
+	  $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) $(if $(DEBIAN),--debian $(DEBIAN))
+
 .PHONY: lock
 lock: setup ## Pin every Python package anew, with hashes
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
 	@.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' \
 	  --extra dev pyproject.toml requirements/build.in --output-file requirements/dev.txt
+	@# What a gateway carries is what was tested: the same versions, and Linux alone.
+	@.venv/bin/uv pip compile --quiet --python-platform linux --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' \
+	  --extra gateway --constraint requirements/dev.txt pyproject.toml \
+	  --output-file requirements/gateway.txt
 
 .PHONY: clean
 clean: ## Stop the services; remove what make has made, with all local data

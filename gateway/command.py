@@ -36,6 +36,7 @@ from gateway.status import describe, read_status
 from gateway.store.database import Database, DatabaseError, open_database
 from gateway.store.journal import Journal
 from gateway.store.outbox import Outbox
+from gateway.supervisor import Vigil, kept_alive, supervised
 
 logger = logging.getLogger(__name__)
 
@@ -169,8 +170,17 @@ async def _serve(settings: Settings, database: Database) -> None:
     metrics.is_broker_connected.set_function(lambda: publisher.is_connected)
     with _health(settings, metrics, problems):
         publisher.start(on_change=forwarder.wake, on_connected=reconnected)
+        vigil = Vigil(
+            supervised(),
+            directory=settings.state,
+            progress=decoding.pulse,
+            problems=problems,
+        )
         try:
-            await serve(radio, decoding, forwarder, upkeep, drain_s=settings.drain_s, stop=stop)
+            async with kept_alive(vigil, stop):
+                await serve(
+                    radio, decoding, forwarder, upkeep, drain_s=settings.drain_s, stop=stop
+                )
         finally:
             publisher.publish_status(GatewayStatus(is_online=False, at=_now()))
             await publisher.stop(_GOODBYE_S)

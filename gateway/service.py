@@ -109,17 +109,25 @@ class Decoding:
         self._forwarding = forwarding
         self._metrics = metrics
         self._journalled = asyncio.Event()
+        self._passes = 0
 
     def wake(self) -> None:
         """There are entries to decode."""
         self._journalled.set()
 
+    def pulse(self) -> int:
+        """Ask for one more pass and return how many there were; it grows while this lives."""
+        self.wake()
+        return self._passes
+
     async def run(self) -> None:
         """Decode and correct until cancelled."""
         while True:
             self._journalled.clear()
+            self._passes += 1
             while count := self._decoder.decode():
                 self._note(count)
+                self._passes += 1
                 await asyncio.sleep(0)  # an indication may be waiting
             await self._correct_all()
             with suppress(TimeoutError):

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Final
 
 # gpg and uidmap are what mmdebstrap only recommends: to know whose signature a release carries,
-# and to work without root.
+# and to work without root. Of systemd only systemd-analyze is used: it judges the gateway's units.
 PACKAGES: Final = (
     "bubblewrap",
     "dbus-daemon",
     "debian-archive-keyring",
     "gpg",
     "mmdebstrap",
+    "systemd",
     "uidmap",
 )
 BROWSER_PACKAGES: Final = ("chromium",)

@@ -169,14 +169,16 @@ def gateway_environment(broker: Broker, gateway_id: str, state: Path) -> dict[st
 
 
 class GatewayProcess:
-    """``hemvital-gateway run`` as a process of its own."""
+    """``hemvital-gateway run`` as a process of its own; ``within`` is what starts it."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], log: Path, within: Sequence[str] = ()
+    ) -> None:
         program = Path(sys.executable).with_name("hemvital-gateway")
         self.log = log
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [str(program), "run"], env={**os.environ, **environment}, stderr=errors
+                [*within, str(program), "run"], env={**os.environ, **environment}, stderr=errors
             )
 
     @property

@@ -145,8 +145,9 @@ class VirtualDevice(Part):
 class RadioWorld:
     """All of it; whatever was started is ended with it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, bus: str = _BUS) -> None:
         self.directory = directory
+        self._bus = bus
         self.air = f"unix:{directory / 'air'}"
         self.bus_address = f"unix:path={directory / 'bus'}"
         self._parts: list[Part] = []
@@ -160,7 +161,7 @@ class RadioWorld:
         """Start the private bus, in the place of one that was killed if there was one."""
         (self.directory / "bus").unlink(missing_ok=True)
         config = self.directory / "bus.conf"
-        config.write_text(_BUS.format(path=self.directory / "bus"), encoding="utf-8")
+        config.write_text(self._bus.format(path=self.directory / "bus"), encoding="utf-8")
         daemon = shutil.which("dbus-daemon")
         assert daemon, "dbus-daemon is not installed"
         command = [daemon, f"--config-file={config}", "--nofork", "--nopidfile", "--print-address"]
@@ -213,16 +214,19 @@ class RadioWorld:
 
 
 @contextmanager
-def radio_world(*, radio: Sequence[str] = (), bluez: Sequence[str] = ()) -> Generator[RadioWorld]:
+def radio_world(
+    *, radio: Sequence[str] = (), bluez: Sequence[str] = (), bus: str = _BUS
+) -> Generator[RadioWorld]:
     """Start bus, air and org.bluez; end them, and every device started since, afterwards.
 
     Args:
         radio: Further arguments of ``hemvital-virtual radio``.
         bluez: Further arguments of ``hemvital-virtual bluez``.
+        bus: The bus's configuration, with ``{path}`` for its socket.
     """
     # Not pytest's directory: the path of a Unix socket holds 107 bytes.
     with tempfile.TemporaryDirectory(prefix="hemvital-") as directory:
-        world = RadioWorld(Path(directory))
+        world = RadioWorld(Path(directory), bus)
         try:
             world.start_bus()
             world.start_radio(*radio)

@@ -1,0 +1,1 @@
+"""What a gateway is installed from: its service, its Debian package, its releases."""
