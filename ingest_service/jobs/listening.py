@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 _PAUSE_S: Final = 1.0
 _AGAIN_S: Final = 3.0
 _MOST_AT_ONCE: Final = 500
-_HEARTBEAT_S: Final = 15.0
+_HEARTBEAT: Final = timedelta(seconds=15)
 
 _EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _AHEAD: Final = timedelta(minutes=5)
@@ -114,18 +114,21 @@ async def listen(
 
 async def note_listening(pool: Pool, uplink: Acknowledger, clock: Callable[[], datetime]) -> None:
     """Keep a sign in the database that statuses come, for ever: without it nobody is away."""
+    noted: tuple[datetime, datetime] | None = None
     while True:
-        since = uplink.since
-        if since is not None:
+        since, now = uplink.since, clock()
+        is_fresh = noted is not None and noted[0] == since and now < noted[1] + _HEARTBEAT
+        if since is not None and not is_fresh:
             try:
                 async with pool.connection() as connection:
-                    await standing.note_listening(connection, since=since, at=clock())
+                    await standing.note_listening(connection, since=since, at=now)
+                noted = since, now
             except psycopg.Error as error:
                 logger.warning(
                     "could not note that gateways are heard",
                     extra={"error": type(error).__name__},
                 )
-        await asyncio.sleep(_HEARTBEAT_S)
+        await asyncio.sleep(_PAUSE_S)
 
 
 def read(notes: Sequence[Note], metrics: ListeningMetrics) -> list[Said]:

@@ -14,7 +14,7 @@ from ingest_service.store.connections import Connection
 _ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended('configuration ' || %s, 0))"
 
 _LATEST: Final = """
-SELECT g.id, c.version, c.issued_at, c.follows_assignments, c.body::text, s.configuration
+SELECT g.id, c.version, c.issued_at, c.follows_assignments, c.content::text, s.configuration
   FROM gateway g
   LEFT JOIN gateway_status s ON s.gateway_id = g.id
   LEFT JOIN LATERAL (SELECT * FROM gateway_configuration v
@@ -23,7 +23,7 @@ SELECT g.id, c.version, c.issued_at, c.follows_assignments, c.body::text, s.conf
 """
 
 _NEWEST: Final = """
-SELECT body::text FROM gateway_configuration WHERE gateway_id = %s ORDER BY version DESC LIMIT 1
+SELECT content::text FROM gateway_configuration WHERE gateway_id = %s ORDER BY version DESC LIMIT 1
 """
 
 _ASSIGNED: Final = """
@@ -37,7 +37,7 @@ SELECT d.id
 
 _ADD: Final = """
 INSERT INTO gateway_configuration
-       (gateway_id, version, issued_at, decided_by, follows_assignments, pairing_until, body)
+       (gateway_id, version, issued_at, decided_by, follows_assignments, pairing_until, content)
 VALUES (%(gateway)s, %(version)s, %(at)s, %(by)s, %(follows)s, %(pairing_until)s, %(body)s::jsonb)
 """
 
@@ -58,7 +58,7 @@ SELECT c.gateway_id
                   ORDER BY 1 LIMIT %(most_devices)s)
            IS DISTINCT FROM
            ARRAY(SELECT (one ->> 'id') COLLATE "C"
-                   FROM jsonb_array_elements(coalesce(c.body -> 'devices', '[]')) AS one
+                   FROM jsonb_array_elements(coalesce(c.content -> 'devices', '[]')) AS one
                   ORDER BY 1)
     OR s.configuration > c.version AND s.configuration < %(most_version)s
        AND c.issued_at < %(now)s - INTERVAL '1 hour'
@@ -74,7 +74,7 @@ WITH latest AS (
     SELECT DISTINCT ON (gateway_id) *
       FROM gateway_configuration ORDER BY gateway_id, version DESC
 )
-SELECT c.gateway_id, c.version, c.body::text
+SELECT c.gateway_id, c.version, c.content::text
   FROM latest c LEFT JOIN gateway_status s USING (gateway_id)
  WHERE c.published_at IS NULL
     OR c.published_at < c.pairing_until AND c.pairing_until <= %(now)s

@@ -86,7 +86,7 @@ SELECT gateway_id, epoch, received,
                               - known.received - excluded.received <> '{}'
                          THEN coalesce(known.hole_since, clock_timestamp()) END
 RETURNING gateway_id, epoch, (SELECT id FROM incarnation),
-          (SELECT count(*) FROM unnest(known.received))
+          (SELECT count(*) FROM unnest(known.received)),
           (SELECT json_agg(json_build_array(first, last) ORDER BY first)::text
              FROM (SELECT lower(range) AS first, upper(range) - 1 AS last
                      FROM (SELECT range_agg(int8range(first, last, '[]')) AS runs,

@@ -151,9 +151,7 @@ async def test_a_time_is_believed_as_far_as_the_clock_was_right(
 ) -> None:
     condition = Condition(kind=Problem.CLOCK_UNTRUSTED, since=since)
 
-    await hear(
-        jobs, note(saying(conditions=(condition,), is_clock_synchronised=is_synchronised))
-    )
+    await hear(jobs, note(saying(conditions=(condition,), is_clock_synchronised=is_synchronised)))
 
     [row] = home.rows("gateway_condition")
     assert times(row, "since", "first_heard_at") == [kept, T0]
@@ -351,7 +349,7 @@ class _Counting:
         "UPDATE gateway_condition SET kind = ''",
         "DELETE FROM gateway_status",
         "DELETE FROM gateway_configuration",
-        "UPDATE gateway_configuration SET body = '{}'",
+        "UPDATE gateway_configuration SET content = '{}'",
         "UPDATE device SET gateway_id = NULL",
         "SELECT serial FROM device",
         "SELECT patient_id FROM assignment",

@@ -155,7 +155,10 @@ class Hostile:
             reception = record["reception"]
             raw = base64.b64decode(reception["raw"], validate=True)
             found = identity.of_device_record(
-                record["device"]["id"], record["reset_generation"], reception["characteristic"], raw
+                record["device"]["id"],
+                record["reset_generation"],
+                reception["characteristic"],
+                raw,
             )
             record["record_id"] = str(found)
 

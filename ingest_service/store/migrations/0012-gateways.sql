@@ -55,7 +55,7 @@ CREATE TABLE gateway_configuration (
     decided_by          text NOT NULL CHECK (decided_by <> ''),
     follows_assignments boolean NOT NULL,
     pairing_until       timestamptz,
-    body                jsonb NOT NULL,
+    content             jsonb NOT NULL,
     published_at        timestamptz,
     PRIMARY KEY (gateway_id, version)
 );

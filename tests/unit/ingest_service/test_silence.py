@@ -199,7 +199,9 @@ def test_a_regional_outage_leaves_nobody_who_did_not_measure() -> None:
 
 
 _TIMES = st.none() | st.datetimes(
-    datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC)  # noqa: DTZ001 UTC is added
+    datetime(1, 1, 2),  # noqa: DTZ001 the zone is added
+    datetime(9999, 12, 30),  # noqa: DTZ001 the same
+    timezones=st.just(UTC),
 )
 _FLAGS = st.none() | st.booleans()
 _ANY_STATUS = st.builds(
