@@ -177,16 +177,22 @@ async def _stored(pool: Pool, said: Sequence[Said], metrics: ListeningMetrics) -
     try:
         async with pool.connection() as connection, connection.transaction():
             tally = await store(connection, said)
-    except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege, OSError) as error:
+    except (psycopg.OperationalError, psycopg.ProgrammingError, OSError) as error:
+        # Away, overloaded, not migrated or refusing us: no message's fault.
         logger.warning(
             "the database cannot take what gateways say now",
             extra={"error": type(error).__name__},
         )
         return False
     except psycopg.Error as error:
-        # The contract bounds all that can be said, so this is ours to mend; it must not silence
-        # every other gateway.
-        logger.exception("what gateways say is lost", extra={"error": type(error).__name__})
+        # The contract bounds all that can be said, so this is ours to mend; one gateway must
+        # not silence the others meanwhile.
+        if len(said) > 1:
+            for one in said:
+                await _store_surely(pool, [one], metrics)
+            return True
+        extra = {"gateway_id": said[0].gateway_id, "error": type(error).__name__}
+        logger.error("what a gateway says cannot be stored", extra=extra)  # noqa: TRY400 its text may hold what was said
         return True
     for (kind, outcome), number in tally.items():
         metrics.count(kind, outcome, number)

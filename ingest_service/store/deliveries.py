@@ -62,9 +62,9 @@ UPDATE delivery d
  WHERE (d.gateway_id, d.epoch, d.number) = (row.gateway_id, row.epoch, row.number)
 """
 
-# Holes count from the epoch's floor on. Into the receipt go the ranges that this batch is in, since
-# its gateway waits for them, and those nearest to it. Their number is bounded however many holes
-# there are.
+# Holes count from the epoch's floor on. Into the receipt go the ranges that this batch is in,
+# since its gateway waits for them, and those nearest to it. Their number is bounded however many
+# holes there are.
 _RECEIVE: Final = """
 INSERT INTO gateway_epoch AS known (gateway_id, epoch, received, hole_since)
 SELECT gateway_id, epoch, received,
@@ -130,9 +130,9 @@ RETURNING e.gateway_id, e.epoch,
 """
 
 # An epoch in thousands of pieces is a broken gateway's, or a wicked one's, and would cost more
-# with every number. The oldest pieces are cut off, and their holes with them: nobody asks for those
-# any more. Every number that came stays in `delivery`, and one from below that comes later is
-# stored and receipted as any other. After the receipts, which may name what is cut off here.
+# with every number. The oldest pieces are cut off, and their holes with them: nobody asks for
+# those any more. Every number that came stays in `delivery`, and one from below that comes later
+# is stored and receipted as any other. After the receipts, which may name what is cut off here.
 _CUT: Final = """
 UPDATE gateway_epoch e
    SET floor = cut.floor,

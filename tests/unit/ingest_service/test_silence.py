@@ -1,4 +1,4 @@
-"""Why nothing comes: exactly one cause first, nearest to us; SCENARIOS A9, A20 and day 2, 10:00."""
+"""Why nothing comes: exactly one cause first, the nearest to us (SCENARIOS A9, A20, day 2)."""
 
 from __future__ import annotations
 
