@@ -61,6 +61,8 @@ class Downlink:
     async def configure(self, gateway_id: str, payload: bytes, *, within_s: float) -> bool:
         """Leave a configuration with the broker, retained; tells whether the broker took it."""
         topic = topics.mounted(gateway_id, Leaf.CONFIG)
+        if not self._client.is_connected():
+            return False  # else the library would queue it once more with each attempt
         info = self._client.publish(topic, payload, qos=1, retain=True)
         if info.rc != MQTT_ERR_SUCCESS:
             return False

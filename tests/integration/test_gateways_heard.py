@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
 from psycopg import AsyncConnection
@@ -339,21 +338,3 @@ class _Counting:
     def cursor(self, *given: Any, **named: Any) -> Any:
         self.statements += 1  # one cursor, one statement
         return self._connection.cursor(*given, **named)
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE gateway_event SET detail = ''",
-        "UPDATE gateway_condition SET kind = ''",
-        "DELETE FROM gateway_status",
-        "DELETE FROM gateway_configuration",
-        "UPDATE gateway_configuration SET content = '{}'",
-        "UPDATE device SET gateway_id = NULL",
-        "SELECT serial FROM device",
-        "SELECT patient_id FROM assignment",
-    ],
-)
-async def test_the_jobs_may_not(jobs: Connection, statement: str) -> None:
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        await jobs.execute(statement.encode())
