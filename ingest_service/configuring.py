@@ -29,7 +29,7 @@ ADDRESS: Final = r"^[0-9A-F]{2}(:[0-9A-F]{2}){5}$"
 MOST_VERSION: Final = 2**52
 MOST_PAIRING_MIN: Final = MAX_PAIRING_S // 60
 
-_BY_JOBS: Final = "hemvital jobs"
+BY_JOBS: Final = "hemvital jobs"
 _ADDRESS: Final = re.compile(ADDRESS)
 
 
@@ -107,13 +107,13 @@ async def configure(
     return Made(configuration=configuration, left_out=tuple(left_out))
 
 
-async def follow(connection: Connection, *, now: datetime, most: int) -> list[str]:
-    """Make the versions that follow from what changed; return whose.
+async def stale(connection: Connection, *, now: datetime, most: int) -> list[str]:
+    """Return gateways that need another version though nobody asked for one.
 
     Their devices changed hands, or a gateway has a newer version than we know of: it takes none
     that is not newer still.
     """
-    stale = await configurations.stale(
+    return await configurations.stale(
         connection,
         now=now,
         address=ADDRESS,
@@ -121,9 +121,6 @@ async def follow(connection: Connection, *, now: datetime, most: int) -> list[st
         most_version=MOST_VERSION,
         most=most,
     )
-    for gateway_id in stale:
-        await configure(connection, gateway_id, Change(), by=_BY_JOBS, now=now)
-    return stale
 
 
 def to_publish(body: str, *, now: datetime) -> bytes:

@@ -71,6 +71,9 @@ async def store(connection: Connection, batch: Batch) -> None:
             for one in mapped
         ]
         batch.outcome.trace_ids.append(record.trace_id)
+        gateway_id = fate.entry.gateway_id
+        if batch.units.get(gateway_id) != batch.devices.units.get(record.device.id):
+            batch.outcome.foreign[gateway_id] += 1
     if observation_rows:
         await identities.add(connection, identity_rows)
         await observations.add(connection, observation_rows)

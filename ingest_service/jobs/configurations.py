@@ -11,7 +11,14 @@ from typing import Final, Protocol
 import psycopg
 
 from device_adapters.contract.elements import ContractError
-from ingest_service.configuring import ConfigurationError, follow, to_publish
+from ingest_service.configuring import (
+    BY_JOBS,
+    Change,
+    ConfigurationError,
+    configure,
+    stale,
+    to_publish,
+)
 from ingest_service.store import configurations
 from ingest_service.store.connections import Pool
 
@@ -47,15 +54,20 @@ async def keep_configured(pool: Pool, downlink: Configurer, clock: Callable[[], 
 
 async def follow_assignments(pool: Pool, *, now: datetime) -> int:
     """Make the versions that follow from assignments, and return how many."""
-    try:
-        async with pool.connection() as connection, connection.transaction():
-            made = await follow(connection, now=now, most=_MOST)
-    except ConfigurationError as error:
-        logger.warning("a configuration cannot follow", extra={"error": str(error)[:200]})
-        return 0
-    for gateway_id in made:
-        logger.info("a configuration follows the assignments", extra={"gateway_id": gateway_id})
-    return len(made)
+    async with pool.connection() as connection:
+        gateways = await stale(connection, now=now, most=_MOST)
+    made = 0
+    for gateway_id in gateways:
+        try:
+            async with pool.connection() as connection, connection.transaction():
+                await configure(connection, gateway_id, Change(), by=BY_JOBS, now=now)
+        except ConfigurationError as error:  # one that stands still holds up no other
+            extra = {"gateway_id": gateway_id, "error": str(error)[:200]}
+            logger.warning("a configuration cannot follow", extra=extra)
+            continue
+        made += 1
+        logger.info("a configuration follows", extra={"gateway_id": gateway_id})
+    return made
 
 
 async def publish_due(pool: Pool, downlink: Configurer, *, now: datetime) -> int:

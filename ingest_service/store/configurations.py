@@ -44,12 +44,11 @@ VALUES (%(gateway)s, %(version)s, %(at)s, %(by)s, %(follows)s, %(pairing_until)s
 # Those whose newest configuration follows the assignments and names other devices than these; and
 # those that have a newer one than we know of, as after a restore of this database.
 _STALE: Final = """
-WITH latest AS (
-    SELECT DISTINCT ON (gateway_id) *
-      FROM gateway_configuration ORDER BY gateway_id, version DESC
-)
 SELECT c.gateway_id
-  FROM latest c LEFT JOIN gateway_status s USING (gateway_id)
+  FROM gateway g
+ CROSS JOIN LATERAL (SELECT * FROM gateway_configuration v
+                      WHERE v.gateway_id = g.id ORDER BY v.version DESC LIMIT 1) AS c
+  LEFT JOIN gateway_status s ON s.gateway_id = g.id
  WHERE c.follows_assignments
        AND ARRAY(SELECT d.id COLLATE "C" FROM device d
                   WHERE d.gateway_id = c.gateway_id AND d.id ~ %(address)s
@@ -70,12 +69,11 @@ SELECT c.gateway_id
 # there and does not have it, which is tried again less and less often: its broker may have lost
 # what it retained, and the gateway may have lost its disk or refuse it.
 _DUE: Final = """
-WITH latest AS (
-    SELECT DISTINCT ON (gateway_id) *
-      FROM gateway_configuration ORDER BY gateway_id, version DESC
-)
 SELECT c.gateway_id, c.version, c.content::text
-  FROM latest c LEFT JOIN gateway_status s USING (gateway_id)
+  FROM gateway g
+ CROSS JOIN LATERAL (SELECT * FROM gateway_configuration v
+                      WHERE v.gateway_id = g.id ORDER BY v.version DESC LIMIT 1) AS c
+  LEFT JOIN gateway_status s ON s.gateway_id = g.id
  WHERE c.published_at IS NULL
     OR c.published_at < c.pairing_until AND c.pairing_until <= %(now)s
     OR s.is_online AND (s.configuration IS NULL OR s.configuration < c.version)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,9 +22,10 @@ from device_adapters.contract.standing import (
     Happening,
     Problem,
 )
-from ingest_service.jobs.listening import ListeningMetrics, read, store
+from ingest_service.jobs.listening import ListeningMetrics, listen, read, store
+from ingest_service.jobs.mailbox import Mailbox
 from ingest_service.jobs.uplink import Note
-from ingest_service.store import standing
+from ingest_service.store import connections, standing
 from ingest_service.store.connections import Connection
 from tests.support.ingest import CUFF, GATEWAY, Home, registered
 from tests.support.services import Database
@@ -322,6 +324,44 @@ async def test_only_the_newest_events_and_ended_conditions_are_kept(
     assert [row["id"] for row in home.rows("gateway_event")] == [str(UUID(int=5))]
     assert home.count("gateway_condition WHERE ended_at IS NOT NULL") == 1
     assert home.count("gateway_condition WHERE ended_at IS NULL") == 1
+
+
+async def test_an_event_is_acknowledged_only_once_it_is_stored(home: Home) -> None:
+    home.execute("REVOKE INSERT ON gateway_event FROM hemvital_jobs")
+    box = Mailbox(asyncio.get_running_loop(), lambda: None)
+    uplink = _Acknowledged()
+    event = GatewayEvent(id=uuid4(), at=T0, is_clock_synchronised=True, kind=Happening.CONFIGURED)
+    told, unread = note(encode(event), leaf="events"), note(b"{", leaf="events")
+    box.put(told)
+    box.put(unread)
+    metrics = ListeningMetrics(CollectorRegistry())
+    dsn = home.database.dsn("hemvital_jobs")
+
+    async with connections.pool(dsn, name="test", size=1) as pool, asyncio.timeout(30):
+        listening = asyncio.ensure_future(listen(pool, box, uplink, metrics))
+        await asyncio.sleep(1)
+        before = list(uplink.notes)
+        home.execute("GRANT INSERT ON gateway_event TO hemvital_jobs")
+        await uplink.has_heard.wait()
+        listening.cancel()
+        await asyncio.wait([listening])
+
+    assert before == []
+    assert uplink.notes == [told, unread]  # what cannot be read does not come again either
+    assert len(home.rows("gateway_event")) == 1
+
+
+class _Acknowledged:
+    """Where messages come from, as far as it hears of them again."""
+
+    def __init__(self) -> None:
+        self.since: datetime | None = T0
+        self.notes: list[Note] = []
+        self.has_heard = asyncio.Event()
+
+    def acknowledge(self, notes: Sequence[Note]) -> None:
+        self.notes += notes
+        self.has_heard.set()
 
 
 class _Counting:

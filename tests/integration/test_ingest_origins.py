@@ -172,6 +172,7 @@ async def test_the_same_record_over_two_gateways_is_one(home: Home) -> None:
     outcome = await home.send(home.message(reading), other.message(reading))
 
     assert outcome.counts == {"stored": 1, "duplicate": 1}
+    assert outcome.foreign == {}
     assert len(home.rows("device_record")) == 1
 
 
@@ -221,7 +222,7 @@ async def test_a_device_of_another_unit_is_stored_as_its_assignment_says(home: H
 
     outcome = await guest.give(guest.cuff("192", "118"))
 
-    assert outcome.counts == {"stored": 1}
+    assert (outcome.counts, outcome.foreign) == ({"stored": 1}, {STOLEN: 1})
     [row] = home.rows("device_record")
     assert (row["care_unit_id"], row["gateway_id"]) == (str(UNIT), STOLEN)
     assert [alert["priority"] for alert in home.rows("alert")] == ["red"]
