@@ -34,6 +34,9 @@ PHD_STRUCTURE: Final = "http://hl7.org/fhir/uv/phd/StructureDefinition/"
 GATEWAY_DEVICE: Final = STRUCTURE + "observation-gatewayDevice"
 QUANTITY_TRANSLATION: Final = STRUCTURE + "iso21090-PQ-translation"
 
+#: Ours: the rest before a reading that followed another one too soon.
+REST: Final = "urn:hemvital:extension:rest"
+
 TEST_DATA: Final = Coding("http://terminology.hl7.org/CodeSystem/v3-ActReason", "HTEST")
 
 PARTICIPANT: Final = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
@@ -64,6 +67,7 @@ class Unit:
 MMHG: Final = Unit("mm[Hg]", "mmHg")
 KPA: Final = Unit("kPa", "kPa")
 PERCENT: Final = Unit("%", "%")
+SECOND: Final = Unit("s", "s")
 PER_MINUTE: Final = Unit("/min", "beats/min")
 CELSIUS: Final = Unit("Cel", "°C")
 FAHRENHEIT: Final = Unit("[degF]", "°F")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from device_adapters.contract.messages import Device, ReadingRecord, TimeQuality
+from device_adapters.contract.messages import Device, Measuring, ReadingRecord, TimeQuality
 from device_adapters.contract.readings import Number, PulseOximetry, Reading, Special
 from fhir_mappings import codes, possible
 from fhir_mappings.codes import Measure, Unit
@@ -51,6 +51,9 @@ _TIME_NOTES: Final[dict[TimeQuality, tuple[Annotation, ...]]] = {
 _ANOTHER_NOTE: Final = (
     Annotation("May be another person's: far from what this patient usually measures."),
 )
+
+
+_LONGEST_REST_S: Final = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class Source:
         "_context_notes",
         "_device",
         "_effective",
-        "_gateway",
+        "_extensions",
         "_identifier",
         "_is_entered_in_error",
         "_is_phd",
@@ -133,7 +136,7 @@ class Source:
         self._patient_id = str(subject.patient_id)
         self._subject = Reference(f"Patient/{self._patient_id}")
         self._device = _device(record.device.id)
-        self._gateway = _gateway(gateway_id)
+        self._extensions = (_gateway(gateway_id),)
         self._identifier = Identifier(system=RECORD, value=str(record.record_id))
         self._address = bluetooth_address(record.device.id)
         self._seconds = _seconds_on_device(record.reading)
@@ -141,6 +144,10 @@ class Source:
         self._issued = issued.isoformat()
         self._is_phd = is_fully_described(record.device)
         self._context_notes = _TIME_NOTES[record.time_quality]
+        if record.measuring is not None and record.measuring.is_too_close:
+            note, rest = _too_close(record.measuring)
+            self._context_notes += note
+            self._extensions += rest
         if may_be_another:
             self._context_notes += _ANOTHER_NOTE
 
@@ -199,7 +206,7 @@ class Source:
                 profile=measure.vital_sign_of_phd if self._is_phd else measure.vital_sign,
                 security=(codes.TEST_DATA,) if found.is_test else (),
             ),
-            extension=(self._gateway,),
+            extension=self._extensions,
             identifier=identifier,
             status=status,
             category=codes.CATEGORIES,
@@ -249,6 +256,20 @@ class Source:
         if found.is_preliminary:
             return "preliminary"
         return "final" if self._version == 1 else "corrected"
+
+
+def _too_close(
+    measuring: Measuring,
+) -> tuple[tuple[Annotation, ...], tuple[Extension, ...]]:
+    """Return that a reading followed another too soon, in words and as the rest in seconds.
+
+    A rest that no clock can have measured is left out: what was sent stays in the record.
+    """
+    if not 0 <= measuring.rest_s <= _LONGEST_REST_S:
+        return (Annotation("Measured too soon after the device's reading before it."),), ()
+    seconds = Decimal(str(measuring.rest_s)).quantize(Decimal(1), ROUND_HALF_EVEN)
+    note = Annotation(f"Measured too soon: {seconds} s after the device's reading before it.")
+    return (note,), (Extension(codes.REST, value_quantity=quantity(seconds, codes.SECOND)),)
 
 
 def quantity(value: Decimal, unit: Unit, *, extension: tuple[Extension, ...] = ()) -> Quantity:

@@ -23,6 +23,7 @@ from ingest_service.commands import (
     destroy,
     export,
     forget_raw,
+    gateways,
     hold,
     quarantine,
     readings,
@@ -31,10 +32,16 @@ from ingest_service.commands import (
 )
 from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
 from ingest_service.commands.release import address_of
+from ingest_service.configuring import ConfigurationError
 from ingest_service.destruction import DestructionError
 from ingest_service.jobs import service as jobs
 from ingest_service.jobs.backlog import BacklogMetrics
+from ingest_service.jobs.configurations import keep_configured
 from ingest_service.jobs.downlink import Downlink
+from ingest_service.jobs.gateways import GatewayMetrics
+from ingest_service.jobs.listening import ListeningMetrics, listen, note_listening
+from ingest_service.jobs.mailbox import Mailbox
+from ingest_service.jobs.uplink import Uplink
 from ingest_service.observability import Health, Metrics, log_as_json, served
 from ingest_service.registration import RegistrationError
 from ingest_service.settings import (
@@ -64,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return USAGE
-    except (DecisionError, DestructionError) as error:
+    except (ConfigurationError, DecisionError, DestructionError) as error:
         print(error, file=sys.stderr)
         return FAILED
     except (RegistrationError, DictionaryError, OSError, psycopg.Error) as error:
@@ -103,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     register.add_argument("file", type=Path)
     for command in (export, release):
         command.add(commands)
-    for timed in (quarantine, readings, receivers, hold, destroy, forget_raw):
+    for timed in (quarantine, readings, receivers, gateways, hold, destroy, forget_raw):
         timed.add(commands, _now)
     return parser
 
@@ -173,23 +180,37 @@ def _jobs(_arguments: argparse.Namespace) -> int:
 async def _keep_time(settings: JobsSettings) -> None:
     stop = _stop_signal()
     downlink = Downlink(address_of(settings, settings.jobs_client_id))
-    health = Health(lambda: downlink.trouble)
     registry = CollectorRegistry()
+    heard = ListeningMetrics(registry)
+    mailbox = Mailbox(asyncio.get_running_loop(), heard.drop)
+    uplink = Uplink(address_of(settings, f"{settings.jobs_client_id}.uplink"), mailbox.put, _now)
+    health = Health(lambda: downlink.trouble or uplink.trouble)
     connected = Gauge(
         "hemvital_jobs_ready", "Whether the jobs can do their work.", registry=registry
     )
     connected.set_function(lambda: health.trouble() is None)
     backlog = BacklogMetrics(_now)
     registry.register(backlog)
-    async with connections.pool(settings.jobs_database, name="hemvital-jobs", size=2) as pool:
+    standing = GatewayMetrics(_now)
+    registry.register(standing)
+    async with connections.pool(settings.jobs_database, name="hemvital-jobs", size=4) as pool:
         app = jobs.app_of(
             settings.jobs_database, pool, downlink, clock=_now, hole_age_s=settings.hole_age_s
         )
         with served(settings.http_host, settings.jobs_http_port, registry, health):
             downlink.start()
+            uplink.start()
+            beside = (
+                backlog.keep_fresh(pool),
+                standing.keep_fresh(pool),
+                listen(pool, mailbox, uplink, heard),
+                note_listening(pool, uplink, _now),
+                keep_configured(pool, downlink, _now),
+            )
             try:
-                await jobs.serve(app, pool, health, backlog, stop, drain_s=_JOBS_DRAIN_S)
+                await jobs.serve(app, pool, health, beside, stop, drain_s=_JOBS_DRAIN_S)
             finally:
+                uplink.stop()
                 downlink.stop()
 
 

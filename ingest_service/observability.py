@@ -83,6 +83,11 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self._foreign = Counter(
+            "hemvital_ingest_foreign_records",
+            "Readings stored of devices of another unit than their gateway's.",
+            registry=self.registry,
+        )
         self._alerts = Counter(
             "hemvital_ingest_alert_events",
             "Times that an alert was raised, raised again or joined.",
@@ -128,6 +133,7 @@ class Metrics:
         self._queued.set(queued)
         for outcome in outcomes:
             self._alerts.inc(outcome.alerts)
+            self._foreign.inc(outcome.foreign.total())
             for name, count in outcome.counts.items():
                 self._records.labels(name).inc(count)
             for one in outcome.refused:

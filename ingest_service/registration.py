@@ -81,11 +81,15 @@ class Gateway(_Part):
 
 
 class Device(_Part):
-    """A measuring device; its id is its Bluetooth identity address."""
+    """A measuring device; its id is its Bluetooth identity address.
+
+    ``gateway_id`` is the gateway of the home that it stands in.
+    """
 
     id: Annotated[str, Field(min_length=1, max_length=64)]
     care_unit_id: UUID
     kind: Literal["blood_pressure", "pulse_oximetry"]
+    gateway_id: _GatewayId | None = None
     manufacturer: _Text | None = None
     model: _Text | None = None
     serial: _Text | None = None

@@ -170,6 +170,7 @@ def _flags(catalogue: Catalogue) -> Mapping[str, str]:
         "disconnected": _("sensor disconnected"),
         "time_estimated": _("time estimated"),
         "time_unknown": _("time uncertain"),
+        "too_close": _("too soon after the last reading"),
         "suspected_double": _("possibly read twice"),
         "may_be_another": _("may be another person"),
     }

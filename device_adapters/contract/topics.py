@@ -55,6 +55,11 @@ def mounted(gateway_id: str, leaf: Leaf) -> str:
     return f"{MOUNT}/{topic(gateway_id, leaf)}"
 
 
+def every(leaf: Leaf) -> str:
+    """Return the filter by which a service hears this leaf of every gateway."""
+    return f"{MOUNT}/{ROOT}/+/{leaf}"
+
+
 def gateway_of(name: str) -> str:
     """Return the gateway that a service's topic belongs to, or raise `ContractError`."""
     match name.split("/"):

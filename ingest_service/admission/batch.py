@@ -25,8 +25,9 @@ class Batch:
 
     ``fates`` has one for each number, and for each reading that a correction sets free;
     ``repeats`` are entries whose number came before. ``units`` are the known gateways' care
-    units, ``known`` the stored readings that corrections are for, ``devices`` and ``patients``
-    what holds under the patients' locks, ``stored`` what there is to judge.
+    units, ``known`` the stored readings that corrections are for, ``delivered`` who else than the
+    first delivered them, ``devices`` and ``patients`` what holds under the patients' locks,
+    ``stored`` what there is to judge.
     """
 
     entries: Sequence[Entry]
@@ -35,6 +36,7 @@ class Batch:
     repeats: list[Entry] = field(default_factory=list[Entry])
     units: dict[str, UUID] = field(default_factory=dict[str, UUID])
     known: dict[UUID, KnownRecord] = field(default_factory=dict[UUID, KnownRecord])
+    delivered: set[tuple[str, UUID]] = field(default_factory=set[tuple[str, UUID]])
     devices: Devices = field(default_factory=Devices)
     patients: dict[UUID, Patient] = field(default_factory=dict[UUID, Patient])
     conflicts: list[Key] = field(default_factory=list[Key])

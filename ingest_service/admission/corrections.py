@@ -26,12 +26,19 @@ _MAY_BE_SET_FREE: Final = (
     Reason.UNASSIGNED,
     Reason.FIRST_SESSION,
 )
+# Another record under the same id, and another gateway's word: neither is what is stored now.
+_NEVER_ENDED: Final = (Reason.IDENTITY, Reason.CORRECTION_BY_ANOTHER)
 _BY: Final = "gateway"
 _NOT_STORED: Final = Refusal(
     Reason.CORRECTION_WITHOUT_RECORD, "the reading that it corrects is not stored"
 )
 _FORGOTTEN: Final = Refusal(
     Reason.CORRECTION_WITHOUT_RECORD, "the bytes of the reading are kept no longer"
+)
+
+
+_BY_ANOTHER: Final = Refusal(
+    Reason.CORRECTION_BY_ANOTHER, "another gateway delivered the reading that it corrects"
 )
 
 
@@ -44,34 +51,49 @@ async def meet(connection: Connection, batch: Batch) -> None:
         return
     wanted = {correction.record_id for _, correction in given}
     batch.known = await records.known(connection, wanted)
+    others = {
+        (fate.entry.gateway_id, correction.record_id)
+        for fate, correction in given
+        if (known := batch.known.get(correction.record_id))
+        and known.gateway_id != fate.entry.gateway_id
+    }
+    if others:
+        batch.delivered = await deliveries.delivered(connection, others)
     taken = {fate.origin.id for fate in batch.fates if fate.origin}
-    released = await _released(connection, wanted - set(batch.known))
+    said = {(fate.entry.gateway_id, correction.record_id) for fate, correction in given}
+    released = await _released(connection, wanted - set(batch.known), said)
     batch.fates += [fate for fate in released if not taken & set(fate.endings)]
     # A reading that waits may have been sent again beside: which of the two is stored is not
     # known before the numbers are claimed, so both get the better time. One that cannot be is no
     # better: it waits alone.
-    by_id: dict[UUID, list[ReadingFate]] = {}
+    # A gateway speaks of its own readings alone: a stolen one could move anybody's.
+    by_id: dict[tuple[str, UUID], list[ReadingFate]] = {}
     for reading in batch.readings():
-        by_id.setdefault(reading.record.record_id, []).append(reading)
-    for _, correction in given:
+        key = reading.entry.gateway_id, reading.record.record_id
+        by_id.setdefault(key, []).append(reading)
+    for fate, correction in given:
         if implausible_time(correction.effective_at, now=batch.now):
             continue
-        for reading in by_id.get(correction.record_id, ()):
+        for reading in by_id.get((fate.entry.gateway_id, correction.record_id), ()):
             reading.correct(correction)
 
 
 def screen(batch: Batch) -> None:
     """Decide what becomes of each correction, once that of the readings is decided."""
-    admitted = {fate.record.record_id for fate, _ in batch.admitted()}
+    admitted = _admitted(batch)
     for fate, correction in batch.corrections():
+        key = fate.entry.gateway_id, correction.record_id
         known = batch.known.get(correction.record_id)
+        if known and known.gateway_id != key[0] and key not in batch.delivered | admitted:
+            fate.refuse(_BY_ANOTHER)
+            continue
         if known:
             why = _unfit(known, correction, batch.devices.assignments, now=batch.now)
         else:
             why = implausible_time(correction.effective_at, now=batch.now)
-        if why and (known or correction.record_id in admitted):
+        if why and (known or key in admitted):
             fate.refuse(why)
-        elif known or correction.record_id in admitted:
+        elif known or key in admitted:
             fate.result = Result.TIME_CORRECTION
         else:
             fate.refuse(_NOT_STORED)
@@ -79,10 +101,13 @@ def screen(batch: Batch) -> None:
 
 async def hold_back(connection: Connection, batch: Batch) -> None:
     """Let corrections wait whose reading went no further: it was sent before, and waits."""
-    admitted = {fate.record.record_id for fate, _ in batch.admitted()}
+    admitted = _admitted(batch)
     waiting: list[Key] = []
     for fate, correction in batch.corrections():
-        if correction.record_id in batch.known or correction.record_id in admitted:
+        if (
+            correction.record_id in batch.known
+            or (fate.entry.gateway_id, correction.record_id) in admitted
+        ):
             continue
         fate.refuse(_NOT_STORED)
         if fate.entry.key:
@@ -123,6 +148,10 @@ async def apply(connection: Connection, batch: Batch) -> None:
     batch.stored += await withdrawing.uncovered(connection, gone, batch.patients, now=batch.now)
 
 
+def _admitted(batch: Batch) -> set[tuple[str, UUID]]:
+    return {(fate.entry.gateway_id, fate.record.record_id) for fate, _ in batch.admitted()}
+
+
 def _decision(known: KnownRecord, correction: TimeCorrection) -> Decision:
     return Decision(
         change_id=uuid4(),
@@ -141,6 +170,7 @@ async def _apply_overtaken(
     their admission, or an operator would decide about a reading that is stored already.
     """
     by_id = {fate.record.record_id: fate for fate in reversed(readings)}
+    of_gateway = {(fate.entry.gateway_id, fate.record.record_id): fate for fate in readings}
     for row in await quarantine.of_records(connection, list(by_id)):
         fate = by_id[row.record_id] if row.record_id else None
         if fate is None:
@@ -148,9 +178,14 @@ async def _apply_overtaken(
         if row.is_rejected:
             fate.is_rejected = True
             continue
+        if row.reason in _NEVER_ENDED:
+            continue
         if row.reason != Reason.CORRECTION_WITHOUT_RECORD:
             fate.endings.setdefault(row.id, STORED_SINCE)
             continue
+        fate = of_gateway.get((row.gateway_id, fate.record.record_id))
+        if fate is None:
+            continue  # it waits for a reading of its own gateway's
         correction = decode_record(row.payload)
         if isinstance(correction, TimeCorrection) and not implausible_time(
             correction.effective_at, now=now
@@ -159,8 +194,10 @@ async def _apply_overtaken(
             fate.endings[row.id] = BY_CORRECTION
 
 
-async def _released(connection: Connection, unknown: Collection[UUID]) -> list[ReadingFate]:
-    """Return quarantined readings that a better time may set free."""
+async def _released(
+    connection: Connection, unknown: Collection[UUID], said: Collection[tuple[str, UUID]]
+) -> list[ReadingFate]:
+    """Return quarantined readings that a better time, said by their gateway, may set free."""
     return [
         ReadingFate(
             Entry(
@@ -172,6 +209,7 @@ async def _released(connection: Connection, unknown: Collection[UUID]) -> list[R
             endings={row.id: BY_CORRECTION},
         )
         for row in await quarantine.of_records(connection, unknown, _MAY_BE_SET_FREE)
+        if row.record_id and (row.gateway_id, row.record_id) in said
         if isinstance(record := decode_record(row.payload), ReadingRecord)
     ]
 

@@ -99,6 +99,8 @@ async def assign(
             await storing.store(connection, batch)
         except EndedError as error:
             raise DecisionError(f"Somebody decided about entry {entry_id} meanwhile.") from error
+        if fate.refusal is not None:
+            raise DecisionError(f"{fate.refusal.detail}; it can be rejected.")
         if fate.result is Result.STORED:
             await _told_of(connection, batch, fate, decision)
         else:
@@ -181,6 +183,8 @@ def _reading_fate(entry: Waiting, patient_id: UUID, decision: Decision) -> Readi
     given = reread(entry)
     match given:
         case [one] if isinstance(one.record, ReadingRecord):
+            if one.refusal is not None:
+                raise DecisionError(f"{one.refusal.detail}; it can be rejected.")
             record, encoded = one.record, one.encoded
         case _:
             raise DecisionError(f"Entry {entry.id} is not one reading that can be read.")

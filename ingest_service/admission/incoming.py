@@ -50,6 +50,8 @@ class Reason(StrEnum):
     IMPOSSIBLE_VALUE = "impossible_value"
     NUMBER_REUSED = "number_reused"
     CORRECTION_WITHOUT_RECORD = "correction_without_record"
+    CORRECTION_BY_ANOTHER = "correction_by_another"
+    IDENTITY = "identity"
     REJECTED = "rejected"
 
 
@@ -59,6 +61,9 @@ class Refusal:
 
     reason: Reason
     detail: str
+
+
+_NOT_OWN: Final = Refusal(Reason.IDENTITY, "record_id: does not follow from the record")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +183,7 @@ def entry_of(gateway_id: str, epoch: UUID, number: int, encoded: bytes) -> Entry
     refusal: Refusal | None = None
     try:
         record = decode_record(encoded)
-        refusal = _no_text(record)
+        refusal = _no_text(record) or _no_identity(record)
     except ContractError as error:
         refusal = _refusal(error)
     return Entry(
@@ -207,6 +212,19 @@ def _no_text(record: Record) -> Refusal | None:
         if "\0" in text:
             return Refusal(Reason.REJECTED, f"{name}: NUL, which no text in the database can hold")
     return None
+
+
+def _no_identity(record: Record) -> Refusal | None:
+    """Refuse a record under an id that is not its own: it would take another record's place."""
+    if not isinstance(record, ReadingRecord) or not record.is_identity_own:
+        return None
+    own = identity.of_device_record(
+        record.device.id,
+        record.reset_generation,
+        record.reception.characteristic,
+        record.reception.raw,
+    )
+    return None if own == record.record_id else _NOT_OWN
 
 
 def _trace_of(record: Record | None) -> str | None:

@@ -36,13 +36,17 @@ class Void:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What became of the records of a batch, counted, and what its gateways are to be told."""
+    """What became of the records of a batch, counted, and what its gateways are to be told.
+
+    ``foreign`` counts, by gateway, stored readings of devices of another unit than its own.
+    """
 
     counts: Counter[str] = field(default_factory=Counter[str])
     refused: list[Refused] = field(default_factory=list[Refused])
     voids: list[Void] = field(default_factory=list[Void])
     receipts: list[tuple[str, Receipt]] = field(default_factory=list[tuple[str, Receipt]])
     trace_ids: list[str] = field(default_factory=list[str])
+    foreign: Counter[str] = field(default_factory=Counter[str])
     alerts: int = 0
 
 

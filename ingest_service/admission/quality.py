@@ -32,7 +32,7 @@ def flags_of(
 
     Names are those of the contract's flags in lower case: ``body_movement``,
     ``irregular_pulse``, ``low_perfusion``; also ``time_estimated``, ``time_unknown``,
-    ``suspected_double`` and ``may_be_another``.
+    ``too_close``, ``suspected_double`` and ``may_be_another``.
     """
     match record.reading:
         case BloodPressure(status=status):
@@ -47,6 +47,8 @@ def flags_of(
             flags = []
     if record.time_quality in {TimeQuality.ESTIMATED, TimeQuality.UNKNOWN}:
         flags.append(f"time_{record.time_quality}")
+    if record.measuring is not None and record.measuring.is_too_close:
+        flags.append("too_close")
     if is_suspected_double:
         flags.append("suspected_double")
     if may_be_another:

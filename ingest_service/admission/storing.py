@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from device_adapters.contract.messages import ReadingRecord
 from ingest_service.admission import quality, writing
 from ingest_service.admission.batch import Batch
 from ingest_service.admission.fate import Result
+from ingest_service.admission.incoming import Reason, Refusal
 from ingest_service.admission.judging import Stored
 from ingest_service.store import deliveries, identities, observations, quarantine, records
 from ingest_service.store.connections import Connection
@@ -16,9 +19,10 @@ from ingest_service.store.deliveries import Key
 from ingest_service.store.identities import IdentityRow
 from ingest_service.store.observations import ObservationRow
 from ingest_service.store.quarantine import Ending
-from ingest_service.store.records import RecordRow
+from ingest_service.store.records import Origin, RecordRow
 
 _DOUBLE_WITHIN: Final = timedelta(minutes=2)
+_TAKEN: Final = Refusal(Reason.IDENTITY, "record_id: stands for another record that is stored")
 
 
 class EndedError(RuntimeError):
@@ -32,11 +36,15 @@ async def store(connection: Connection, batch: Batch) -> None:
         await _note_ends(connection, batch)
         return
     added = await records.add(connection, list(_record_rows(batch).values()))
+    others = await _others(connection, batch, added.known)
     seen = set(added.known)
     identity_rows: list[IdentityRow] = []
     observation_rows: list[ObservationRow] = []
     for fate, patient_id in admitted:
         record = fate.record
+        if _origin(record) in others:
+            fate.refuse(_TAKEN)
+            continue
         if record.record_id in seen:
             fate.result = Result.DUPLICATE
             continue
@@ -63,6 +71,9 @@ async def store(connection: Connection, batch: Batch) -> None:
             for one in mapped
         ]
         batch.outcome.trace_ids.append(record.trace_id)
+        gateway_id = fate.entry.gateway_id
+        if batch.units.get(gateway_id) != batch.devices.units.get(record.device.id):
+            batch.outcome.foreign[gateway_id] += 1
     if observation_rows:
         await identities.add(connection, identity_rows)
         await observations.add(connection, observation_rows)
@@ -93,9 +104,35 @@ def _record_rows(batch: Batch) -> dict[UUID, RecordRow]:
     return rows
 
 
+def _origin(record: ReadingRecord) -> Origin:
+    return Origin(
+        record_id=record.record_id,
+        device_id=record.device.id,
+        characteristic=record.reception.characteristic,
+        raw=record.reception.raw,
+    )
+
+
+async def _others(connection: Connection, batch: Batch, known: Collection[UUID]) -> set[Origin]:
+    """Return what came under ids that stand for something else: in the database, or before it."""
+    first: dict[UUID, Origin] = {}
+    others: set[Origin] = set()
+    asked: dict[Origin, None] = {}
+    for fate, _ in batch.admitted():
+        origin = _origin(fate.record)
+        if origin.record_id in known:
+            asked[origin] = None
+        elif first.setdefault(origin.record_id, origin) != origin:
+            others.add(origin)
+    return others | await records.others(connection, list(asked)) if asked else others
+
+
 async def _note_ends(connection: Connection, batch: Batch) -> None:
     """Mark numbers whose record was known, and quarantine entries that wait no longer."""
     outcomes: dict[Result, list[Key]] = {}
+    taken = [fate.entry.key for fate in batch.fates if fate.refusal == _TAKEN and fate.entry.key]
+    if taken:  # claimed as stored
+        outcomes[Result.QUARANTINED] = taken
     ended: dict[int, Ending] = {}
     origins: set[int] = set()
     for fate in batch.fates:

@@ -1,7 +1,8 @@
-"""Messages to gateways that answer nothing: requests to send again, news of a restore."""
+"""Messages to gateways that answer nothing: requests to send again, news, configurations."""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import Final
 
@@ -56,6 +57,17 @@ class Downlink:
         topic = topics.mounted(gateway_id, Leaf.RECEIPTS)
         info = self._client.publish(topic, messages.encode(receipt), qos=1)
         return info.rc == MQTT_ERR_SUCCESS
+
+    async def configure(self, gateway_id: str, payload: bytes, *, within_s: float) -> bool:
+        """Leave a configuration with the broker, retained; tells whether the broker took it."""
+        topic = topics.mounted(gateway_id, Leaf.CONFIG)
+        if not self._client.is_connected():
+            return False  # else the library would queue it once more with each attempt
+        info = self._client.publish(topic, payload, qos=1, retain=True)
+        if info.rc != MQTT_ERR_SUCCESS:
+            return False
+        await asyncio.to_thread(info.wait_for_publish, within_s)
+        return info.is_published()
 
     def stop(self) -> None:
         """Disconnect and wait for the thread."""

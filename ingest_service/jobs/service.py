@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Final
 
 from procrastinate import App, PsycopgConnector
 
-from ingest_service.jobs.backlog import BacklogMetrics
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.jobs.holes import ask_for_missing
 from ingest_service.jobs.restored import tell_gateways
@@ -51,14 +50,15 @@ async def serve(
     app: App,
     pool: Pool,
     health: Health,
-    backlog: BacklogMetrics,
+    beside: Sequence[Coroutine[None, None, None]],
     stop: asyncio.Event,
     *,
     drain_s: float,
 ) -> None:
     """Run jobs until ``stop`` is set; running ones get ``drain_s`` seconds to finish.
 
-    What is only looked at goes on beside: it needs no queue, and a tick that is missed is missed.
+    What is only looked at, listened to or repeated goes on ``beside``: it needs no queue, and a
+    tick that is missed is missed.
 
     Raises:
         ExceptionGroup: If the worker fails; the supervisor starts the process anew.
@@ -73,11 +73,11 @@ async def serve(
             ),
             name="jobs",
         )
-        watching = tasks.create_task(_watch(pool, health), name="watch")
-        measuring = tasks.create_task(backlog.keep_fresh(pool), name="backlog")
+        going_on = [tasks.create_task(_watch(pool, health), name="watch")]
+        going_on += [tasks.create_task(each) for each in beside]
         await stop.wait()  # no deadline: that is a service's life
-        watching.cancel()
-        measuring.cancel()
+        for task in going_on:
+            task.cancel()
         working.cancel()
 
 

@@ -10,11 +10,13 @@ from psycopg.rows import args_row
 
 from ingest_service.store.connections import Connection
 
-# Below an epoch's high-water mark: how many numbers there are, less those that came.
+# Between an epoch's floor and its high-water mark: the numbers that did not come.
 _MISSING: Final = """
 SELECT gateway_id,
-       sum(upper(received) - 1 - (SELECT sum(upper(range) - lower(range))
-                                    FROM unnest(received) AS range))::float8
+       sum((SELECT coalesce(sum(upper(range) - lower(range)), 0)
+              FROM unnest(int8multirange(int8range(least(floor, upper(received)),
+                                                   upper(received))) - received)
+                   AS range))::float8
   FROM gateway_epoch
  WHERE hole_since IS NOT NULL
  GROUP BY gateway_id

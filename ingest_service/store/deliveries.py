@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import logging
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,6 +13,8 @@ import msgspec
 
 from ingest_service.store.connections import Connection
 from ingest_service.store.rows import packed
+
+logger = logging.getLogger(__name__)
 
 Key = tuple[str, UUID, int]
 
@@ -42,6 +45,15 @@ SELECT d.gateway_id, d.epoch, d.number, d.digest
  USING (gateway_id, epoch, number)
 """
 
+# Looked for within one gateway's numbers, and only where another gateway stored the record first.
+_DELIVERED: Final = """
+SELECT DISTINCT d.gateway_id, d.record_id
+  FROM delivery d
+  JOIN unnest(%s::text[], %s::uuid[]) AS given(gateway_id, record_id)
+ USING (gateway_id, record_id)
+ WHERE d.outcome IN ('stored', 'duplicate')
+"""
+
 _SET_OUTCOME: Final = """
 UPDATE delivery d
    SET outcome = row.outcome
@@ -50,8 +62,9 @@ UPDATE delivery d
  WHERE (d.gateway_id, d.epoch, d.number) = (row.gateway_id, row.epoch, row.number)
 """
 
-# Into the receipt go the ranges that this batch is in, since its gateway waits for them, and those
-# nearest to it. Their number is bounded however many holes there are.
+# Holes count from the epoch's floor on. Into the receipt go the ranges that this batch is in,
+# since its gateway waits for them, and those nearest to it. Their number is bounded however many
+# holes there are.
 _RECEIVE: Final = """
 INSERT INTO gateway_epoch AS known (gateway_id, epoch, received, hole_since)
 SELECT gateway_id, epoch, received,
@@ -67,10 +80,13 @@ SELECT gateway_id, epoch, received,
    SET received = known.received + excluded.received,
        last_at = clock_timestamp(),
        hole_since = CASE WHEN int8multirange(
-                                  int8range(1, upper(known.received + excluded.received)))
-                              <> known.received + excluded.received
+                                  int8range(least(known.floor,
+                                                  upper(known.received + excluded.received)),
+                                            upper(known.received + excluded.received)))
+                              - known.received - excluded.received <> '{}'
                          THEN coalesce(known.hole_since, clock_timestamp()) END
 RETURNING gateway_id, epoch, (SELECT id FROM incarnation),
+          (SELECT count(*) FROM unnest(known.received)),
           (SELECT json_agg(json_build_array(first, last) ORDER BY first)::text
              FROM (SELECT lower(range) AS first, upper(range) - 1 AS last
                      FROM (SELECT range_agg(int8range(first, last, '[]')) AS runs,
@@ -107,12 +123,34 @@ UPDATE gateway_epoch e
  WHERE (e.gateway_id, e.epoch) = (due.gateway_id, due.epoch)
 RETURNING e.gateway_id, e.epoch,
           ARRAY(SELECT ARRAY[lower(range), upper(range) - 1]
-                  FROM unnest(int8multirange(int8range(1, upper(e.received))) - e.received)
+                  FROM unnest(int8multirange(int8range(least(e.floor, upper(e.received)),
+                                                       upper(e.received))) - e.received)
                        AS range
                  LIMIT 64)
 """
 
+# An epoch in thousands of pieces is a broken gateway's, or a wicked one's, and would cost more
+# with every number. The oldest pieces are cut off, and their holes with them: nobody asks for
+# those any more. Every number that came stays in `delivery`, and one from below that comes later
+# is stored and receipted as any other. After the receipts, which may name what is cut off here.
+_CUT: Final = """
+UPDATE gateway_epoch e
+   SET floor = cut.floor,
+       received = e.received * int8multirange(int8range(cut.floor, NULL)),
+       hole_since = CASE WHEN int8multirange(int8range(cut.floor, upper(e.received)))
+                              - e.received <> '{}' THEN e.hole_since END
+  FROM (SELECT k.gateway_id, k.epoch,
+               (SELECT lower(range) FROM unnest(k.received) AS range
+                 ORDER BY range DESC OFFSET %(kept)s - 1 LIMIT 1) AS floor
+          FROM gateway_epoch k
+          JOIN unnest(%(gateways)s::text[], %(epochs)s::uuid[]) AS given(gateway_id, epoch)
+         USING (gateway_id, epoch)) AS cut
+ WHERE (e.gateway_id, e.epoch) = (cut.gateway_id, cut.epoch) AND cut.floor IS NOT NULL
+"""
+
 _MOST_RANGES: Final = 32
+MOST_PIECES: Final = 4096
+_KEPT_PIECES: Final = 2048
 _RANGES: Final = msgspec.json.Decoder(tuple[tuple[int, int], ...])
 
 
@@ -171,6 +209,15 @@ async def digests(connection: Connection, keys: Collection[Key]) -> dict[Key, by
     return {(row[0], row[1], row[2]): bytes(row[3]) for row in await cursor.fetchall()}
 
 
+async def delivered(
+    connection: Connection, pairs: Collection[tuple[str, UUID]]
+) -> set[tuple[str, UUID]]:
+    """Return those pairs of gateway and record of which the gateway delivered the reading."""
+    columns = [[pair[column] for pair in pairs] for column in range(2)]
+    cursor = await connection.execute(_DELIVERED, columns)
+    return {(gateway_id, record_id) for gateway_id, record_id in await cursor.fetchall()}
+
+
 async def set_outcome(connection: Connection, keys: Iterable[Key], outcome: str) -> None:
     """Change what became of numbers that this transaction claimed."""
     await connection.execute(_SET_OUTCOME, [packed(_Outcome(*key, outcome) for key in keys)])
@@ -194,10 +241,24 @@ async def receive(
             "most": _MOST_RANGES,
         },
     )
-    return [
-        Received(gateway_id, epoch, incarnation, _RANGES.decode(ranges))
-        for gateway_id, epoch, incarnation, ranges in await cursor.fetchall()
-    ]
+    received: list[Received] = []
+    torn: list[tuple[str, UUID]] = []
+    for gateway_id, epoch, incarnation, pieces, ranges in await cursor.fetchall():
+        received.append(Received(gateway_id, epoch, incarnation, _RANGES.decode(ranges)))
+        if pieces > MOST_PIECES:
+            torn.append((gateway_id, epoch))
+    if torn:
+        await _cut(connection, torn)
+    return received
+
+
+async def _cut(connection: Connection, torn: Sequence[tuple[str, UUID]]) -> None:
+    gateways, epochs = zip(*torn, strict=True)
+    values = {"gateways": list(gateways), "epochs": list(epochs), "kept": _KEPT_PIECES}
+    await connection.execute(_CUT, values)
+    for gateway_id, epoch in torn:
+        extra = {"gateway_id": gateway_id, "epoch": str(epoch)}
+        logger.warning("an epoch has too many holes: its oldest are given up", extra=extra)
 
 
 async def ask_for_holes(

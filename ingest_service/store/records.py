@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -55,6 +55,18 @@ WITH given AS MATERIALIZED (
 SELECT given.record_id, inserted.record_id IS NULL
   FROM given LEFT JOIN inserted USING (record_id)
  WHERE inserted.record_id IS NULL OR inserted.is_suspected_double
+"""
+
+# A statement of its own: what another worker committed meanwhile is only visible to a new one.
+# Bytes that were forgotten cannot be compared.
+_OTHER: Final = """
+SELECT given.place
+  FROM ROWS FROM (json_to_recordset(%s::json)
+                  AS (record_id uuid, device_id text, characteristic text, raw text))
+       WITH ORDINALITY AS given(record_id, device_id, characteristic, raw, place)
+  JOIN device_record d USING (record_id)
+ WHERE (d.device_id, d.characteristic) <> (given.device_id, given.characteristic)
+    OR d.forgotten_at IS NULL AND d.raw <> decode(given.raw, 'base64')
 """
 
 _KNOWN: Final = """
@@ -149,6 +161,15 @@ class RecordRow(msgspec.Struct, frozen=True, kw_only=True):
     may_be_another: bool
 
 
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What a record's id names: these bytes of this device."""
+
+    record_id: UUID
+    device_id: str
+    characteristic: str
+    raw: bytes
+
+
 class RevisedRow(msgspec.Struct, frozen=True, kw_only=True):
     """A known record as it is from now on: whose, of when, and as it would travel."""
 
@@ -219,6 +240,12 @@ async def add(connection: Connection, rows: Collection[RecordRow]) -> Added:
         frozenset(record_id for record_id, is_known in found if is_known),
         frozenset(record_id for record_id, is_known in found if not is_known),
     )
+
+
+async def others(connection: Connection, origins: Sequence[Origin]) -> set[Origin]:
+    """Return those under whose ids something else is stored."""
+    cursor = await connection.execute(_OTHER, [packed(origins)])
+    return {origins[row[0] - 1] for row in await cursor.fetchall()}
 
 
 async def known(connection: Connection, ids: Collection[UUID]) -> dict[UUID, KnownRecord]:

@@ -71,14 +71,15 @@ SELECT id, care_unit_id
 
 _DEVICES: Final = """
 INSERT INTO device AS known (id, resource_id, care_unit_id, kind, manufacturer, model, serial,
-       firmware)
-SELECT id, resource_id, care_unit_id, kind, manufacturer, model, serial, firmware
+       firmware, gateway_id)
+SELECT id, resource_id, care_unit_id, kind, manufacturer, model, serial, firmware, gateway_id
   FROM json_to_recordset(%s::json)
        AS row(id text, resource_id uuid, care_unit_id uuid, kind text, manufacturer text,
-              model text, serial text, firmware text)
+              model text, serial text, firmware text, gateway_id text)
  ORDER BY id
     ON CONFLICT (id) DO UPDATE
    SET care_unit_id = excluded.care_unit_id, kind = excluded.kind,
+       gateway_id = coalesce(excluded.gateway_id, known.gateway_id),
        manufacturer = coalesce(excluded.manufacturer, known.manufacturer),
        model = coalesce(excluded.model, known.model),
        serial = coalesce(excluded.serial, known.serial),
@@ -160,6 +161,7 @@ class DeviceRow(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     serial: str | None
     firmware: str | None
+    gateway_id: str | None
 
 
 class AssignmentRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -157,6 +157,9 @@ class Worker:
                         "records": 1 + len(more),
                     },
                 )
+            for gateway_id, records in outcome.foreign.items():
+                extra = {"gateway_id": gateway_id, "records": records}
+                logger.warning("a gateway delivers for another unit's devices", extra=extra)
             for void in outcome.voids:
                 logger.warning("a record could not travel", extra=asdict(void))
             logger.info(

@@ -109,6 +109,22 @@ _JOBS = "hemvital_jobs"
         (_JOBS, "INSERT INTO untold_gateway (gateway_id) VALUES ('x')"),
         (_JOBS, "UPDATE quarantine SET resolved_at = now()"),
         (_JOBS, "SELECT * FROM access_log"),
+        # What gateways say the jobs write; what they are told, the operator decides.
+        (_JOBS, "SELECT serial FROM device"),
+        (_JOBS, "SELECT patient_id FROM assignment"),
+        (_JOBS, "SELECT decided_by FROM assignment"),
+        (_JOBS, "UPDATE device SET gateway_id = NULL"),
+        (_JOBS, "UPDATE gateway_event SET detail = ''"),
+        (_JOBS, "UPDATE gateway_condition SET kind = ''"),
+        (_JOBS, "DELETE FROM gateway_status"),
+        (_JOBS, "UPDATE gateway_configuration SET content = '{}'"),
+        (_JOBS, "DELETE FROM gateway_configuration"),
+        (_INGEST, "INSERT INTO gateway_configuration SELECT * FROM gateway_configuration"),
+        (_INGEST, "UPDATE gateway_status SET is_online = true"),
+        (_INGEST, "DELETE FROM gateway_event"),
+        (_OPERATOR, "UPDATE gateway_configuration SET decided_by = 'x'"),
+        (_OPERATOR, "UPDATE gateway_status SET is_online = true"),
+        (_API, "SELECT * FROM gateway_status"),
     ],
 )
 def test_a_role_may_not(database: Database, role: str, statement: str) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 from uuid import UUID
 
+from device_adapters.contract import identity
 from tests.support.ingest import CUFF, CUFF_CHARACTERISTIC
 
 SENDERS: Final = ("gateway-1", "gateway-2", "gateway-3")
@@ -123,7 +125,7 @@ class Hostile:
             "adapter": "blood-pressure-service",
             "reception": {
                 "characteristic": CUFF_CHARACTERISTIC,
-                "raw": base64.b64encode(self._made.to_bytes(19, "little")).decode(),
+                "raw": base64.b64encode(self._random.randbytes(19)).decode(),
                 "received_at": at,
                 "boot_id": str(self._uuid()),
                 "monotonic_ns": self._made,
@@ -143,7 +145,22 @@ class Hostile:
         }
         for path, value in changes.items():
             _set(record, path.split("__"), value)
+        with suppress(TypeError, ValueError, KeyError):  # no id follows from what is wrong
+            self._name(record, changes)
         return record
+
+    def _name(self, record: Json, changes: Json) -> None:
+        """Give a reading the id that follows from it, as a gateway does."""
+        if "record_id" not in changes:
+            reception = record["reception"]
+            raw = base64.b64decode(reception["raw"], validate=True)
+            found = identity.of_device_record(
+                record["device"]["id"],
+                record["reset_generation"],
+                reception["characteristic"],
+                raw,
+            )
+            record["record_id"] = str(found)
 
     def of_records(
         self,

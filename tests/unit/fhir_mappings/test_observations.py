@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from fhir.resources.R4B.observation import Observation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_adapters.contract.messages import Device, TimeQuality
+from device_adapters.contract.messages import Device, Measuring, TimeQuality
 from device_adapters.contract.readings import (
     NAN,
     NEGATIVE_INFINITY,
@@ -460,3 +461,46 @@ def test_every_oximetry_is_valid_fhir(
     check(
         PulseOximetry(spo2=spo2, pulse_per_min=pulse, status=status, sensor_status=sensor_status)
     )
+
+
+def measured_with(measuring: Measuring | None) -> tuple[dict[str, Any], ...]:
+    found = msgspec.structs.replace(record(PRESSURE), measuring=measuring)
+    return tuple(resource(one) for one in map_record(found))
+
+
+def test_a_reading_that_followed_too_soon_says_so_and_how_soon() -> None:
+    for one in measured_with(Measuring(rest_s=34.6, is_too_close=True)):
+        Observation.model_validate(one)
+        # FHIR R4: an extension has a url and one value; UCUM writes the second as s.
+        assert one["extension"][1:] == [
+            {
+                "url": "urn:hemvital:extension:rest",
+                "valueQuantity": {
+                    "value": "35",
+                    "unit": "s",
+                    "system": "http://unitsofmeasure.org",
+                    "code": "s",
+                },
+            }
+        ]
+        assert one["note"] == [
+            {"text": "Measured too soon: 35 s after the device's reading before it."}
+        ]
+        assert "interpretation" not in one  # the device doubts nothing
+
+
+@pytest.mark.parametrize("rest_s", [-3.0, 86_401.0, 1e308])
+def test_a_rest_that_no_clock_can_have_measured_is_left_out(rest_s: float) -> None:
+    for one in measured_with(Measuring(rest_s=rest_s, is_too_close=True)):
+        Observation.model_validate(one)
+        assert len(one["extension"]) == 1
+        assert one["note"] == [{"text": "Measured too soon after the device's reading before it."}]
+
+
+def test_a_reading_after_enough_rest_is_what_it_was_before_byte_for_byte() -> None:
+    plain = [one.resource for one in map_record(record(PRESSURE))]
+    rested = msgspec.structs.replace(
+        record(PRESSURE), measuring=Measuring(rest_s=300, is_too_close=False)
+    )
+
+    assert [one.resource for one in map_record(rested)] == plain
