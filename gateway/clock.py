@@ -71,6 +71,11 @@ class Clock(Protocol):
         """Return the boot within which the monotonic count holds."""
         ...
 
+    @property
+    def doubt(self) -> str | None:
+        """Return why the clock is not trusted, in words; None where it is."""
+        ...
+
     def read(self) -> Moment:
         """Return this moment."""
         ...
@@ -103,6 +108,17 @@ class SystemClock:
     def trust(self) -> Trust | None:
         """Return what is believed of the clock; None where the operator vouches for it."""
         return self._trust
+
+    @property
+    def doubt(self) -> str | None:
+        """Return why the clock is not trusted, in words; None where it is."""
+        if self._trust is None or self._trust.is_trusted:
+            return None
+        if not self._trust.is_held:
+            return "no time service has confirmed the clock"
+        jump = timedelta(microseconds=abs(self._trust.jump_us))
+        way = "ahead" if self._trust.jump_us > 0 else "back"
+        return f"the clock was set {way} by {in_words(jump)} and no time service has confirmed it"
 
     def read(self) -> Moment:
         """Return this moment, in a few microseconds: it is asked for in the radio's callback.
@@ -140,6 +156,17 @@ class SystemClock:
             is_confirmed=None if is_file else was_confirmed and is_kernel_synchronised(),
         )
         return look, monotonic_ns
+
+
+def in_words(span: timedelta) -> str:
+    """Return a span of time for people, to the minute, or to the second where it is short."""
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    if minutes == 0:
+        return f"{seconds} s"
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes} min"]
+    return " ".join(part for part in parts if part)
 
 
 def boot_id() -> UUID:

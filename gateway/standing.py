@@ -24,7 +24,7 @@ from device_adapters.contract.standing import (
     Happening,
     Problem,
 )
-from gateway.clock import Clock
+from gateway.clock import Clock, Moment
 from gateway.store import conditions
 from gateway.store.database import Database
 from gateway.store.events import Events
@@ -47,7 +47,8 @@ class _Held:
     is_flapping: bool = False
     ended_ns: int | None = None  # a flapping one's end, believed once it has lasted
     told_ns: int = 0  # when it was last written
-    is_stale: bool = False  # its detail has changed since
+    is_stale: bool = False  # it has changed since
+    doubtful: Moment | None = None  # its beginning, if that was told by a clock not yet right
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,21 @@ class Standing:
         return held is not None and held.ended_ns is None
 
     def begin(
-        self, problem: Problem, *, device_id: str | None = None, detail: str | None = None
+        self,
+        problem: Problem,
+        *,
+        device_id: str | None = None,
+        detail: str | None = None,
+        since: datetime | None = None,
     ) -> None:
-        """Say that something is wrong; said again it keeps its beginning and takes the detail."""
+        """Say that something is wrong; said again it keeps its beginning and takes the detail.
+
+        ``since`` is given where the beginning is known and not now.
+        """
         detail = None if detail is None else detail[:_MAX_DETAIL]
         held = self._held.get((problem, device_id))
         if held is None:
-            self._begin(problem, device_id, detail)
+            self._begin(problem, device_id, detail, since)
             return
         held.ended_ns = None
         if detail != held.condition.detail:
@@ -148,8 +157,13 @@ class Standing:
 
     def settle(self) -> None:
         """Believe ends that have lasted, and write what could not be written; called often."""
-        now_ns = self._clock.read().monotonic_ns
+        now = self._clock.read()
+        now_ns = now.monotonic_ns
         for key, held in list(self._held.items()):
+            if held.doubtful is not None and now.is_synchronised:
+                since = held.doubtful.rebased(now).at
+                held.condition = msgspec.structs.replace(held.condition, since=since)
+                held.doubtful, held.is_stale, held.told_ns = None, True, 0
             if held.ended_ns is not None and not _is_recent(held.ended_ns, now_ns):
                 self._end(key)
             elif held.is_stale:
@@ -172,7 +186,13 @@ class Standing:
             logger.warning("conditions cannot be read", extra={"reason": str(error)})
             return []
 
-    def _begin(self, problem: Problem, device_id: str | None, detail: str | None) -> None:
+    def _begin(
+        self,
+        problem: Problem,
+        device_id: str | None,
+        detail: str | None,
+        since: datetime | None,
+    ) -> None:
         if len(self._held) >= MAX_CONDITIONS:
             logger.warning("too many conditions", extra={"condition": problem})
             return
@@ -181,12 +201,15 @@ class Standing:
         is_flapping = past is not None and _is_recent(past.ended_ns, moment.monotonic_ns)
         condition = Condition(
             kind=problem,
-            since=past.since if past is not None and is_flapping else moment.at,
+            since=past.since if past is not None and is_flapping else since or moment.at,
             device_id=device_id,
             detail=detail,
         )
         self._held[problem, device_id] = _Held(
-            condition, is_flapping=is_flapping, told_ns=moment.monotonic_ns
+            condition,
+            is_flapping=is_flapping,
+            told_ns=moment.monotonic_ns,
+            doubtful=None if is_flapping or since or moment.is_synchronised else moment,
         )
         self._write(condition)
         self._add(Happening.BEGAN, device_id, condition=problem, detail=detail)

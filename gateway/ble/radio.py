@@ -19,6 +19,7 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
 from device_adapters import registry
+from device_adapters.contract.configuration import ScanMode
 from device_adapters.registry import Adapters
 from gateway.ble.agent import PairingWindow
 from gateway.ble.bluez import BlueZ, attend
@@ -111,6 +112,11 @@ class Radio:
         self._sighted = asyncio.Event()
         self._visits: set[asyncio.Task[None]] = set()
         self.is_listening = False
+
+    def configure(self, devices: Collection[str], scan_mode: ScanMode) -> None:
+        """Talk to these devices only, or to any that an adapter serves if none is given."""
+        del scan_mode  # active until the radio can be told
+        self._devices = frozenset(devices)
 
     async def run(self) -> None:
         """Listen and visit until cancelled; a radio that fails is tried again."""

@@ -9,7 +9,7 @@ from gateway.store.database import Database, from_us, to_us
 
 
 def read(database: Database) -> list[Condition]:
-    """Return what was wrong when it was last noted; what this release does not know is left out."""
+    """Return what was wrong when last noted, save what this release does not know."""
     rows = database.connection.execute(
         "SELECT kind, device, since_us, detail FROM condition ORDER BY since_us, kind, device"
     )

@@ -128,7 +128,7 @@ CREATE TABLE clock (                        -- what is believed of the wall cloc
     boot_id TEXT NOT NULL,
     trust TEXT NOT NULL                     -- JSON of gateway.trust.Trust
 ) STRICT;
-CREATE TABLE said (                         -- what the running gateway last said of itself: one row
+CREATE TABLE said (                         -- what the running gateway said of itself: one row
     body BLOB NOT NULL,                     -- JSON of gateway.status.Said
     said_us INTEGER NOT NULL
 ) STRICT;
