@@ -116,7 +116,7 @@ class SystemClock:
             return None
         if not self._trust.is_held:
             return "no time service has confirmed the clock"
-        jump = timedelta(microseconds=abs(self._trust.jump_us))
+        jump = timedelta(seconds=round(abs(self._trust.jump_us) / 1e6))
         way = "ahead" if self._trust.jump_us > 0 else "back"
         return f"the clock was set {way} by {in_words(jump)} and no time service has confirmed it"
 

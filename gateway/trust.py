@@ -37,14 +37,13 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 class Trust(msgspec.Struct, kw_only=True):
     """What is believed of the wall clock, within one boot; kept over a restart.
 
-    ``offset_us`` is the believed time minus the count since boot; ``agreed_us`` when the wall
-    clock last agreed with it; ``seen_offset_us`` and ``seen_us`` what the last look saw;
-    ``confirmed_us`` the count when the service last confirmed the time. ``doubted_us``: what was
+    ``offset_us`` is the believed time minus the count since boot; ``seen_offset_us`` and
+    ``seen_us`` are what the last look saw; ``confirmed_us`` is the count when the service last
+    confirmed the time; ``is_held``: the clock was set, and the confirmed time goes on. ``doubted_us``: what was
     received from that count on, under a time called right, was received under a wrong one.
     """
 
     offset_us: int
-    agreed_us: int
     seen_offset_us: int
     seen_us: int
     mark_us: int | None = None
@@ -76,7 +75,6 @@ def begin(look: Look) -> Trust:
         )
     return Trust(
         offset_us=offset_us,
-        agreed_us=look.count_us,
         seen_offset_us=offset_us,
         seen_us=look.count_us,
         mark_us=look.mark_us,
@@ -88,19 +86,22 @@ def begin(look: Look) -> Trust:
 def see(trust: Trust, look: Look) -> None:
     """Take one more look into account."""
     offset_us = look.wall_us - look.count_us
-    agrees = abs(offset_us - trust.offset_us) <= _allowance_us(look.count_us - trust.agreed_us)
+    # While the confirmed time is held, nothing is allowed for: a small jump would look like
+    # slewing in the end.
+    slewed_us = 0 if trust.is_held else look.count_us - trust.seen_us
+    agrees = abs(offset_us - trust.offset_us) <= _allowance_us(slewed_us)
     if _is_confirmed(trust, look, offset_us):
         _confirm(trust, look, offset_us)
     elif agrees:
         # A clock that came back to where it was confirmed is where it was confirmed.
         trust.is_trusted = look.is_confirmed is None and (trust.is_trusted or trust.is_held)
         trust.is_held = False
-        trust.offset_us, trust.agreed_us = offset_us, look.count_us
+        trust.offset_us = offset_us
     elif trust.confirmed_us is not None:
         trust.is_trusted, trust.is_held = False, True
     else:  # nothing was ever confirmed: one unconfirmed time is as good as another
         trust.is_trusted = False
-        trust.offset_us, trust.agreed_us = offset_us, look.count_us
+        trust.offset_us = offset_us
     trust.seen_offset_us, trust.seen_us = offset_us, look.count_us
     # A service that starts anew takes its mark away: that is no news of the clock.
     trust.mark_us = trust.mark_us if look.mark_us is None else look.mark_us
@@ -136,7 +137,7 @@ def _confirm(trust: Trust, look: Look, offset_us: int) -> None:
     else:
         trust.confirmed_us = look.count_us
     trust.is_trusted, trust.is_held = True, False
-    trust.offset_us, trust.agreed_us = offset_us, look.count_us
+    trust.offset_us = offset_us
 
 
 def _is_within(count_us: int, first_us: int, last_us: int) -> bool:
