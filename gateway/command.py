@@ -189,7 +189,7 @@ async def _serve(settings: Settings, database: Database) -> None:
         standing,
         certificate=settings.broker_certificate,
         broker=settings.broker_host,
-        devices=lambda: configuring.devices,
+        devices=lambda: configuring.devices or (),
         standings=lambda: (),
         is_listening=lambda: radio.is_listening,
     )

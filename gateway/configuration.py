@@ -41,8 +41,8 @@ _CHANNEL: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 class Listening(Protocol):
     """What configuration needs of the radio."""
 
-    def configure(self, devices: Collection[str], scan_mode: ScanMode) -> None:
-        """Talk to these devices only (none given: any that an adapter serves), listening so."""
+    def configure(self, devices: Collection[str] | None, scan_mode: ScanMode) -> None:
+        """Talk to these devices only (None: to any that an adapter serves), listening so."""
         ...
 
 
@@ -64,7 +64,7 @@ class Configuring:
         listening: The radio.
         window: Lets strange devices pair for a while.
         apply: Called with each configuration that counts, for all other parts.
-        fallback: Devices to talk to where no configuration names any.
+        fallback: The only devices to talk to where no configuration says which; empty for any.
         directory: Where the channel's file is written.
     """
 
@@ -93,10 +93,10 @@ class Configuring:
         self.current: GatewayConfiguration | None = None
 
     @property
-    def devices(self) -> tuple[str, ...]:
-        """Return the devices to talk to; none for any that an adapter serves."""
+    def devices(self) -> tuple[str, ...] | None:
+        """Return the only devices to talk to, maybe none at all; None for any."""
         if self.current is None or self.current.devices is None:
-            return self._fallback
+            return self._fallback or None
         return tuple(device.id for device in self.current.devices)
 
     def start(self) -> None:
