@@ -163,10 +163,12 @@ class Watch:
     def _look_at_devices(self, now: Moment) -> None:
         devices = self._devices()
         self._standing.end_devices(Problem.DEVICE_NOT_SEEN, but=devices)
-        if not now.is_synchronised or self._standing.holds(Problem.RADIO_DEAF):
+        if not now.is_synchronised:
             return
         if set(devices) != set(self._awaited):
             self._awaited = store.await_devices(self._database, devices, now.at)
+        if self._standing.holds(Problem.RADIO_DEAF):
+            return
         seen = {each.id: each.seen_at for each in self._standings()}
         hours = self.limits.not_seen // timedelta(hours=1)
         for device, awaited in self._awaited.items():
