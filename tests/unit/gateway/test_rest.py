@@ -203,8 +203,8 @@ def test_a_crash_leaves_no_reading_remembered_that_has_no_number(
     def full(*_: object, **__: object) -> int:
         raise OSError("the power went")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="power"):
-        patch.setattr(Outbox, "add", full)
+    monkeypatch.setattr(Outbox, "add", full)
+    with pytest.raises(OSError, match="power"):
         decoder.decode()
 
     assert database.connection.execute("SELECT count(*) FROM measured").fetchone() == (0,)

@@ -49,18 +49,19 @@ def kinds(events: Events) -> list[tuple[Happening, Problem | None]]:
     return [(event.kind, event.condition) for event in told(events)]
 
 
+def fill_pages(connection: sqlite3.Connection) -> None:
+    for _ in range(10_000):
+        connection.execute("INSERT INTO event (body, created_us) VALUES (zeroblob(600), 0)")
+
+
 @contextmanager
 def full_disk(database: Database) -> Generator[None]:
     """SQLite itself refuses to grow the file, as it does on a full disk."""
     connection = database.connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
-    while True:  # what is left of the last pages
-        try:
-            connection.execute("INSERT INTO event (body, created_us) VALUES (zeroblob(600), 0)")
-        except sqlite3.OperationalError as error:
-            assert "full" in str(error)
-            break
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        fill_pages(connection)
     yield
     connection.execute("PRAGMA max_page_count = 1000000")
     connection.execute("DELETE FROM event WHERE created_us = 0")
