@@ -17,6 +17,8 @@ JUMP_US: Final = 2_000_000
 _SLEW_DIVISOR: Final = 2000
 #: systemd-timesyncd asks every 2048 s at the longest; a mark older than this says nothing of now.
 FRESH_US: Final = 2400 * 1_000_000
+#: How far back a time service's word may be taken back: not every reading of a year may move.
+DOUBT_US: Final = 7 * 86_400 * 1_000_000
 _TICK_US: Final = 100_000  # file times are a kernel tick coarse
 
 
@@ -39,7 +41,8 @@ class Trust(msgspec.Struct, kw_only=True):
 
     ``offset_us`` is the believed time minus the count since boot; ``seen_offset_us`` and
     ``seen_us`` are what the last look saw; ``confirmed_us`` is the count when the service last
-    confirmed the time; ``is_held``: the clock was set, and the confirmed time goes on. ``doubted_us``: what was
+    confirmed the time, ``contradicted_us`` from when on it has contradicted itself; ``is_held``:
+    the clock was set, and the confirmed time goes on. ``doubted_us``: what was
     received from that count on, under a time called right, was received under a wrong one.
     """
 
@@ -50,6 +53,7 @@ class Trust(msgspec.Struct, kw_only=True):
     confirmed_us: int | None = None
     is_trusted: bool = False
     is_held: bool = False
+    contradicted_us: int | None = None
     doubted_us: int | None = None
 
     @property
@@ -127,17 +131,20 @@ def _is_confirmed(trust: Trust, look: Look, offset_us: int) -> bool:
 def _confirm(trust: Trust, look: Look, offset_us: int) -> None:
     if trust.is_trusted and trust.confirmed_us is not None:
         # The service itself set a clock that it had called right. Beyond what a crystal drifts
-        # in the time, what was received since then had a wrong time.
+        # in the time, one of its words was wrong: the last one is taken, for all since the one
+        # before. When it takes its word back, that is for all since it first contradicted itself.
         allowed_us = _allowance_us(look.count_us - trust.confirmed_us)
         if abs(offset_us - trust.offset_us) > allowed_us:
-            trust.doubted_us = min(trust.doubted_us or trust.confirmed_us, trust.confirmed_us)
-            trust.confirmed_us = look.count_us
-        elif look.is_confirmed is None:
-            trust.confirmed_us = look.count_us
-    else:
-        trust.confirmed_us = look.count_us
+            before = [trust.confirmed_us, *_known(trust.contradicted_us)]
+            trust.contradicted_us = max(min(before), look.count_us - DOUBT_US)
+            trust.doubted_us = min([trust.contradicted_us, *_known(trust.doubted_us)])
+    trust.confirmed_us = look.count_us
     trust.is_trusted, trust.is_held = True, False
     trust.offset_us = offset_us
+
+
+def _known(count_us: int | None) -> list[int]:
+    return [] if count_us is None else [count_us]
 
 
 def _is_within(count_us: int, first_us: int, last_us: int) -> bool:

@@ -228,6 +228,58 @@ def test_a_time_server_that_was_wrong_is_made_good_once_it_is_right(tmp_path: Pa
         assert abs(found - made) <= TOLERANCE
 
 
+@pytest.mark.parametrize("error_s", [-86_400, -3600, 3600, 86_400])
+def test_a_time_server_that_is_wrong_for_a_while_leaves_nothing_wrong_behind(
+    tmp_path: Path, error_s: int
+) -> None:
+    world = World()
+    world.synchronise()
+    home = Home(tmp_path, world)
+    home.keep_time()
+    for word_s in (0, error_s, error_s, 0):
+        world.pass_s(60)
+        home.measure(0, age_s=30)
+        world.pass_s(5)
+        home.measure(None, age_s=0)
+        home.keep_time()
+        world.pass_s(600)
+        home.keep_time()
+        world.error_us = word_s * 1_000_000
+        world.mark_us = world.true_us + world.error_us
+        home.keep_time()
+
+    times = home.times()
+    home.database.close()
+
+    assert len(times) == 8
+    for (found, quality), made in zip(times, home.made_at, strict=True):
+        assert abs(found - made) <= TOLERANCE
+        assert quality is not TimeQuality.UNKNOWN
+
+
+def test_one_word_of_a_time_server_moves_nothing_that_it_had_confirmed_before(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    world.synchronise()
+    home = Home(tmp_path, world)
+    home.keep_time()
+    home.measure(0, age_s=30)
+    home.keep_time()
+    world.pass_s(2000)
+    world.synchronise()
+    home.keep_time()
+    world.pass_s(2000)
+
+    world.error_us = 86_400 * 1_000_000
+    world.mark_us = world.true_us + world.error_us
+    home.keep_time()
+    ((found, _),) = home.times()
+    home.database.close()
+
+    assert abs(found - home.made_at[0]) <= TOLERANCE
+
+
 def test_another_boots_trust_is_not_taken_over(tmp_path: Path) -> None:
     world = World()
     world.synchronise()
