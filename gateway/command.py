@@ -231,6 +231,7 @@ async def _serve(settings: Settings, database: Database) -> None:
         telling.soon()
 
     metrics.is_broker_connected.set_function(lambda: publisher.is_connected)
+    metrics.events_dropped.set_function(lambda: events.dropped)
     with _health(settings, metrics, lambda: _problems(radio, publisher)):
         publisher.start(
             on_change=forwarder.wake,

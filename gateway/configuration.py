@@ -102,9 +102,9 @@ class Configuring:
     def start(self) -> None:
         """Apply what was kept; to be called once, before the radio listens."""
         try:
-            kept = store.read(self._database)
-            if kept is not None:
-                self.current, self._kept = decode_configuration(kept.body), kept
+            self._kept = store.read(self._database)
+            if self._kept is not None:
+                self.current = decode_configuration(self._kept.body)
         except (sqlite3.Error, ContractError) as error:
             # The broker holds it too: it comes again with the next connection.
             logger.warning("kept configuration cannot be read", extra={"reason": str(error)})
@@ -124,7 +124,7 @@ class Configuring:
             self._reports.begin(Problem.CONFIGURATION_REFUSED, detail=str(error))
             return
         self._reports.end(Problem.CONFIGURATION_REFUSED)
-        if self._kept is None or found.version != self._kept.version:
+        if found != self.current:
             self._take_over(found, payload)
 
     def settle(self) -> None:
@@ -138,7 +138,7 @@ class Configuring:
             raise ContractError(
                 f"version: {found.version} is older than {kept.version}, which goes on"
             )
-        if kept is not None and found.version == kept.version and found != self.current:
+        if self.current is not None and self._is_kept(found) and found != self.current:
             raise ContractError(f"version: {found.version} came before with other contents")
         ids = [device.id for device in found.devices or ()]
         if twice := next((each for each in ids if ids.count(each) > 1), None):
@@ -151,10 +151,14 @@ class Configuring:
                 f" the gateway's {now.at:%Y-%m-%d %H:%M} UTC"
             )
 
+    def _is_kept(self, found: GatewayConfiguration) -> bool:
+        return self._kept is not None and self._kept.version == found.version
+
     def _take_over(self, found: GatewayConfiguration, payload: bytes) -> None:
         now = self._clock.read()
-        self._kept = Kept(version=found.version, body=payload, is_window_used=False)
-        self.current, self._arrived_ns = found, now.monotonic_ns
+        # Its window opens once: not for a version that was here before the last start.
+        self._arrived_ns = None if self._is_kept(found) else now.monotonic_ns
+        self._kept, self.current = Kept(version=found.version, body=payload), found
         try:
             store.put(self._database, self._kept, now.at)
         except sqlite3.Error as error:
@@ -181,11 +185,6 @@ class Configuring:
         if not now.is_synchronised:
             return  # whether somebody stands beside the gateway now cannot be told
         self._arrived_ns = None
-        try:
-            store.use_window(self._database)
-        except sqlite3.Error as error:
-            logger.warning("pairing window stays closed", extra={"reason": str(error)})
-            return
         # A window longer than allowed counts from when it was asked for: a configuration that
         # waited at the broker for a gateway that was away opens nothing.
         left_s = min(

@@ -127,11 +127,12 @@ class Telling:
     def tell(self) -> None:
         """Publish the status, and an event if one waits; also called every minute."""
         self._asked = None
-        try:
-            self._publisher.publish_status(self.status())
-        except sqlite3.Error as error:
-            logger.warning("status could not be told", extra={"reason": str(error)})
-        self._send_event()
+        if self._publisher.is_connected:
+            try:
+                self._publisher.publish_status(self.status())
+            except sqlite3.Error as error:
+                logger.warning("status could not be told", extra={"reason": str(error)})
+            self._send_event()
         self._say()
 
     def status(self) -> GatewayStatus:

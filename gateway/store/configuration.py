@@ -11,22 +11,16 @@ from gateway.store.database import Database, from_us, to_us
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A configuration as it came, and whether its pairing window has had its chance."""
+    """A configuration as it came."""
 
     version: int
     body: bytes
-    is_window_used: bool
 
 
 def read(database: Database) -> Kept | None:
     """Return the last good configuration, or None if there was none yet."""
-    row = database.connection.execute(
-        "SELECT version, body, is_window_used FROM configuration"
-    ).fetchone()
-    if row is None:
-        return None
-    version, body, is_window_used = row
-    return Kept(version=version, body=body, is_window_used=bool(is_window_used))
+    row = database.connection.execute("SELECT version, body FROM configuration").fetchone()
+    return None if row is None else Kept(version=row[0], body=row[1])
 
 
 def put(database: Database, kept: Kept, received_at: datetime) -> None:
@@ -34,16 +28,9 @@ def put(database: Database, kept: Kept, received_at: datetime) -> None:
     with database.transaction() as connection:
         connection.execute("DELETE FROM configuration")
         connection.execute(
-            "INSERT INTO configuration (version, body, received_us, is_window_used)"
-            " VALUES (?, ?, ?, ?)",
-            (kept.version, kept.body, to_us(received_at), kept.is_window_used),
+            "INSERT INTO configuration (version, body, received_us) VALUES (?, ?, ?)",
+            (kept.version, kept.body, to_us(received_at)),
         )
-
-
-def use_window(database: Database) -> None:
-    """Note, on the disk, that the configuration's pairing window has had its chance."""
-    with database.transaction() as connection:
-        connection.execute("UPDATE configuration SET is_window_used = 1")
 
 
 def await_devices(

@@ -103,8 +103,7 @@ CREATE TABLE event (                        -- until the broker has acknowledged
 CREATE TABLE configuration (                -- the last good one: one row
     version INTEGER NOT NULL,
     body BLOB NOT NULL,                     -- as it came
-    received_us INTEGER NOT NULL,
-    is_window_used INTEGER NOT NULL         -- its pairing window was opened, or will never be
+    received_us INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE configured (                   -- since when each device is awaited
     device TEXT PRIMARY KEY,

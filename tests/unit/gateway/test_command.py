@@ -123,8 +123,7 @@ def test_devices_and_configuration_are_told(
 ) -> None:
     put(database, said(pairing_until=START + timedelta(minutes=9)), START)
     configuration = GatewayConfiguration(version=7, issued_at=START, channel="beta")
-    kept = Kept(version=7, body=encode(configuration), is_window_used=True)
-    store.put(database, kept, START)
+    store.put(database, Kept(version=7, body=encode(configuration)), START)
     seen_us = to_us(START - timedelta(minutes=5))
     database.connection.execute(
         "INSERT INTO standing (device, seen_us, battery_percent) VALUES (?, ?, 80)",

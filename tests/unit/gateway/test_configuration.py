@@ -254,6 +254,22 @@ def test_a_window_opens_once_however_often_its_configuration_comes(
     assert gateway.window.opened == [1200.0, 1190.0]
 
 
+def test_a_kept_one_that_cannot_be_read_comes_again_and_opens_nothing(
+    gateway: Gateway, database: Database
+) -> None:
+    asked = configuration(pairing_until=START + timedelta(minutes=20), devices=devices(CUFF))
+    gateway.take(asked)
+    database.connection.execute("UPDATE configuration SET body = x'00'")
+
+    gateway.start()
+    unread = gateway.configuring.devices
+    gateway.take(asked)
+
+    assert unread == (FALLBACK,)
+    assert gateway.configuring.devices == (CUFF,)
+    assert gateway.window.opened == [1200.0]
+
+
 def test_a_window_waits_for_a_right_clock_and_no_longer_than_it_is_open(
     gateway: Gateway, clock: FakeClock
 ) -> None:
