@@ -129,8 +129,8 @@ def _is_confirmed(trust: Trust, look: Look, offset_us: int) -> bool:
 
 
 def _confirm(trust: Trust, look: Look, offset_us: int) -> None:
-    if trust.is_trusted and trust.confirmed_us is not None:
-        # The service itself set a clock that it had called right. Beyond what a crystal drifts
+    if trust.confirmed_us is not None:
+        # The service itself has set a clock that it had called right. Beyond what a crystal drifts
         # in the time, one of its words was wrong: the last one is taken, for all since the one
         # before. When it takes its word back, that is for all since it first contradicted itself.
         allowed_us = _allowance_us(look.count_us - trust.confirmed_us)
