@@ -278,13 +278,7 @@ class MqttPublisher:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        # An acknowledgement proves nothing, a refusal neither: the receipt decides, the timer
-        # sends again. It is said, so that somebody can mend it.
-        if reason.is_failure or reason.value == _NO_SUBSCRIBER:
-            logger.warning("broker did not take a message", extra={"reason": str(reason)})
-        is_taken = not reason.is_failure and reason.value != _NO_SUBSCRIBER
-        refusal = f"{REFUSED}{reason}" if reason.is_failure else None
-        self._hand_over(partial(self._acknowledged, mid, is_taken, refusal))
+        self._hand_over(partial(self._acknowledged, mid, reason))
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         leaf = next((leaf for leaf in _DOWN if self._topics[leaf] == message.topic), None)
@@ -317,12 +311,18 @@ class MqttPublisher:
     def _refused(self, problem: str) -> None:
         self._on_refused(problem)
 
-    def _acknowledged(self, mid: int, is_taken: bool, refusal: str | None) -> None:
+    def _acknowledged(self, mid: int, reason: ReasonCode) -> None:
+        is_taken = not reason.is_failure and reason.value != _NO_SUBSCRIBER
         # In the loop, and so behind `publish_event`'s note of the number.
-        if (number := self._events.pop(mid, None)) is not None:
+        number = self._events.pop(mid, None)
+        if number is not None:
             self._on_event(number, is_taken)
-        elif refusal is not None:
-            self._on_refused(refusal)
+        elif not is_taken:
+            # An acknowledgement proves nothing, a refusal neither: the receipt decides, the
+            # timer sends again. It is said, so that somebody can mend it.
+            logger.warning("broker did not take a message", extra={"reason": str(reason)})
+        if reason.is_failure:
+            self._on_refused(f"{REFUSED}{reason}")
         self._on_change()
 
     def _take(self, message: Downlink) -> None:
