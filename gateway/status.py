@@ -20,7 +20,7 @@ from device_adapters.contract.elements import ContractError
 from device_adapters.contract.standing import Condition, DeviceStanding, Problem
 from gateway.clock import in_words
 from gateway.store import conditions, said
-from gateway.store.database import FILE_NAME, Database
+from gateway.store.database import FILE_NAME, Database, DatabaseError
 from gateway.store.outbox import standing
 from gateway.store.said import Said
 
@@ -108,12 +108,15 @@ def read_status(directory: Path) -> Status:
 
     Raises:
         FileNotFoundError: If there is none.
+        DatabaseError: If an older release wrote it and this one has not run on it yet.
         sqlite3.Error: If it cannot be read.
     """
     path = directory / FILE_NAME
     size = path.stat().st_size
     is_running = _is_running(directory)
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'said'").fetchone():
+            raise DatabaseError("an older release wrote this file: start the gateway once")
         found = standing(connection)
         (undecoded,) = connection.execute(
             "SELECT count(*) FROM journal WHERE is_decoded = 0"

@@ -8,8 +8,9 @@ from typing import Final
 from device_adapters.contract.messages import Measuring, ReadingRecord
 from gateway.rest import Measured, ends_rest, is_rest_told, measured, person_of, rest_us
 
-#: Of each device, person and kind: as many as devices' memories commonly hold.
-KEPT: Final = 100
+#: Of each device, person and kind. A memory that is read whole again passes through in its order,
+#: so that each record still finds the one before it; all are looked at for each reading.
+KEPT: Final = 30
 
 _KNOWN: Final = """
 SELECT record_id, generation, connection, boot_id, received_ns, shown_us, effective_us

@@ -171,6 +171,17 @@ def test_every_problem_has_words_and_advice() -> None:
     assert set(WORDS) == set(Problem)
 
 
+def test_a_file_of_an_older_release_says_what_to_do(
+    tmp_path: Path, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.connection.execute("DROP TABLE said")
+
+    code = main(["status", "--state", str(tmp_path)])
+
+    assert code == 1
+    assert "an older release wrote this file: start the gateway once" in capsys.readouterr().err
+
+
 def test_a_directory_without_a_gateway_is_said_to_have_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

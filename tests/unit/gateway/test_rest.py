@@ -183,6 +183,20 @@ def test_records_without_time_given_together_are_not_compared(
     assert rests(decoder, database) == [None, None]
 
 
+def test_a_memory_longer_than_what_is_remembered_may_be_read_whole_again(
+    decoder: Decoder, journal: Journal, database: Database
+) -> None:
+    memory = [at(100 * number) for number in range(2 * measured.KEPT)]
+    keep(journal, *memory)
+    first = rests(decoder, database)
+
+    keep(journal, *memory, at(100 * len(memory) + 30))
+    again = rests(decoder, database)[len(first) :]
+
+    assert first[1:] == [told(100, is_too_close=False)] * (len(memory) - 1)
+    assert again[1:] == [*first[1:], told(130, is_too_close=False)]
+
+
 def test_what_is_remembered_is_bounded(
     decoder: Decoder, journal: Journal, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
