@@ -21,28 +21,37 @@ from typing import Final
 import msgspec
 
 from device_adapters import registry
-from device_adapters.contract.standing import GatewayStatus
+from device_adapters.contract.configuration import GatewayConfiguration
+from device_adapters.contract.standing import GatewayStatus, Happening
 from gateway.ble.agent import PairingWindow
 from gateway.ble.radio import Radio
 from gateway.ble.visit import Visitor
-from gateway.clock import SystemClock
+from gateway.clock import SystemClock, boot_id
+from gateway.configuration import Configuring
 from gateway.decoding import Decoder
 from gateway.forwarding import Forwarder
 from gateway.observability import HealthServer, Metrics, set_up_logs
 from gateway.publisher import MqttPublisher
 from gateway.service import Decoding, Upkeep, serve
 from gateway.settings import Settings, SettingsError, load
+from gateway.standing import Standing
 from gateway.status import describe, read_status
+from gateway.store import clock as trust
 from gateway.store.database import Database, DatabaseError, open_database
+from gateway.store.events import Events
 from gateway.store.journal import Journal
 from gateway.store.outbox import Outbox
 from gateway.supervisor import Vigil, kept_alive, supervised
+from gateway.telling import Parts, Telling
+from gateway.timekeeping import Timekeeping
+from gateway.watching import Watch, limits
 
 logger = logging.getLogger(__name__)
 
 _OK: Final = 0
 _FAILED: Final = 1
 _USAGE: Final = 2
+_WRONG: Final = 3
 _GOODBYE_S: Final = 3.0
 
 
@@ -51,7 +60,10 @@ class AlreadyRunningError(Exception):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 failed, 2 usage or settings."""
+    """Run the command and return its exit code.
+
+    0 done; 1 failed; 2 usage or settings; 3 from ``status``: something is wrong.
+    """
     arguments = _parser().parse_args(argv)
     try:
         if arguments.command == "status":
@@ -73,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run until SIGTERM or SIGINT")
-    status = commands.add_parser("status", help="say what waits on this gateway, since when")
+    status = commands.add_parser("status", help="say how this gateway stands")
     for command in (run, status):
         command.add_argument("--settings", type=Path, metavar="FILE", help="settings, TOML")
     status.add_argument("--state", type=Path, metavar="DIR", help="the state directory")
@@ -88,7 +100,7 @@ def _status(arguments: argparse.Namespace) -> int:
         print(msgspec.json.encode(status).decode())
     else:
         print(describe(status, datetime.now(UTC)))
-    return _OK
+    return _OK if status.is_well else _WRONG
 
 
 def _run(settings: Settings) -> int:
@@ -118,15 +130,25 @@ def _opened(directory: Path) -> Generator[Database]:
 
 
 async def _serve(settings: Settings, database: Database) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-
-    clock, metrics, adapters = SystemClock(settings.clock), Metrics(), registry.load()
+    stop = _stopped_by_signals()
+    clock = SystemClock(
+        settings.clock, file=settings.clock_file, trusted=trust.read(database, boot_id())
+    )
+    metrics, adapters = Metrics(), registry.load()
     journal, outbox = Journal(database, clock), Outbox(database, now=_now)
     journal.settle_all()
+    events = Events(database)
+    standing = Standing(database, clock, events)
     publisher = MqttPublisher(settings)
+    decoder = Decoder(database, journal, outbox, adapters, settings.zone)
+    window = PairingWindow(
+        settings.devices, open_s=settings.pairing_window_s, monotonic_s=time.monotonic
+    )
+
+    def configure(payload: bytes) -> None:
+        configuring.take(payload)
+        telling.soon()
+
     forwarder = Forwarder(
         outbox,
         publisher,
@@ -134,42 +156,94 @@ async def _serve(settings: Settings, database: Database) -> None:
         now=_now,
         monotonic_ns=time.monotonic_ns,
         max_records=settings.records_per_message,
+        configure=configure,
     )
-    decoder = Decoder(database, journal, outbox, adapters, settings.zone)
-    decoding = Decoding(decoder, clock, forwarder, metrics)
+    timekeeping = Timekeeping(database, clock, decoder)
+    decoding = Decoding(decoder, clock, forwarder, metrics, timekeeping.keep)
     radio = Radio(
         Visitor(journal, adapters, clock, metrics, decoding.wake),
         adapters,
-        PairingWindow(
-            settings.devices, open_s=settings.pairing_window_s, monotonic_s=time.monotonic
-        ),
+        window,
         metrics,
         devices=settings.devices,
         cool_down_s=settings.cool_down_s,
         adapter=settings.adapter,
     )
-    upkeep = Upkeep(
-        outbox,
+
+    def apply(configuration: GatewayConfiguration) -> None:
+        decoder.rest_s = configuration.rest_s
+        watch.limits = limits(configuration)
+
+    configuring = Configuring(
+        database,
         clock,
-        metrics,
+        standing,
+        listening=radio,
+        window=window,
+        apply=apply,
+        fallback=settings.devices,
         directory=settings.state,
-        tell=publisher.publish_status,
+    )
+    watch = Watch(
+        database,
+        clock,
+        standing,
+        certificate=settings.broker_certificate,
+        broker=settings.broker_host,
+        devices=lambda: configuring.devices or (),
+        standings=lambda: (),
+        is_listening=lambda: radio.is_listening,
+    )
+    telling = Telling(
+        database,
+        clock,
+        publisher,
+        Parts(
+            outbox=outbox,
+            standing=standing,
+            events=events,
+            configuring=configuring,
+            is_listening=lambda: radio.is_listening,
+            devices=lambda: (),
+            certificate=lambda: watch.certificate,
+            pairing_left_s=lambda: window.left_s,
+        ),
+        directory=settings.state,
         software=f"hemvital {version('hemvital')}",
     )
+    standing.tell(telling.soon)
+    configuring.start()
+    standing.note(Happening.STARTED)
+
+    def look() -> None:
+        watch.look()
+        configuring.settle()
+        publisher.renew()
+
+    upkeep = Upkeep(outbox, clock, metrics, directory=settings.state, tell=telling.tell, look=look)
 
     def reconnected() -> None:
         forwarder.reconnected()
-        upkeep.tell_status()
+        watch.connected()
+        telling.connected()
 
-    def problems() -> Iterable[str]:
-        if not radio.is_listening:
-            yield "the radio does not listen"
-        if not publisher.is_connected:
-            yield f"the broker is not connected: {publisher.problem}"
+    def refused(problem: str) -> None:
+        watch.refused(problem)
+        telling.soon()
 
     metrics.is_broker_connected.set_function(lambda: publisher.is_connected)
+    metrics.events_dropped.set_function(lambda: events.dropped)
+
+    def problems() -> Iterable[str]:
+        return _problems(radio, publisher)
+
     with _health(settings, metrics, problems):
-        publisher.start(on_change=forwarder.wake, on_connected=reconnected)
+        publisher.start(
+            on_change=forwarder.wake,
+            on_connected=reconnected,
+            on_refused=refused,
+            on_event=telling.event_answered,
+        )
         vigil = Vigil(
             supervised(),
             directory=settings.state,
@@ -182,8 +256,24 @@ async def _serve(settings: Settings, database: Database) -> None:
                     radio, decoding, forwarder, upkeep, drain_s=settings.drain_s, stop=stop
                 )
         finally:
+            standing.note(Happening.STOPPED)
             publisher.publish_status(GatewayStatus(is_online=False, at=_now()))
             await publisher.stop(_GOODBYE_S)
+
+
+def _stopped_by_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _problems(radio: Radio, publisher: MqttPublisher) -> Iterable[str]:
+    if not radio.is_listening:
+        yield "the radio does not listen"
+    if not publisher.is_connected:
+        yield f"the broker is not connected: {publisher.problem}"
 
 
 @contextmanager

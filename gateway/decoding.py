@@ -24,12 +24,7 @@ from device_adapters.contract.messages import (
     TimeCorrection,
     VoidRecord,
 )
-from device_adapters.contract.readings import (
-    DeviceTime,
-    PulseOximetry,
-    Reading,
-    UnsupportedFrame,
-)
+from device_adapters.contract.readings import Reading, UnsupportedFrame
 from device_adapters.session import DeviceAdapter, read_frame
 from gateway.clock import Moment
 from gateway.effective_time import (
@@ -37,7 +32,9 @@ from gateway.effective_time import (
     clock_offset,
     effective_time,
     has_own_identity,
+    own_time,
 )
+from gateway.store import measured
 from gateway.store.database import Database
 from gateway.store.journal import ConnectionFacts, DeviceClock, Entry, Journal
 from gateway.store.outbox import MAX_RECORD_BYTES, Outbox
@@ -45,6 +42,7 @@ from gateway.store.outbox import MAX_RECORD_BYTES, Outbox
 logger = logging.getLogger(__name__)
 
 BATCH: Final = 64
+DEFAULT_REST_S: Final = 60
 
 _UNCORRECTED: Final = """
 SELECT journal.number, facts, record
@@ -58,7 +56,10 @@ SELECT journal.number, facts, record
 
 
 class Decoder:
-    """Makes records of journal entries, and corrects their times once the clock is right."""
+    """Makes records of journal entries, and corrects their times once the clock is right.
+
+    ``rest_s`` is how long a device should rest between two readings; the configuration says it.
+    """
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class Decoder:
         adapters: Mapping[str, DeviceAdapter],
         zone: ZoneInfo,
     ) -> None:
+        self.rest_s = DEFAULT_REST_S
         self._database = database
         self._journal = journal
         self._outbox = outbox
@@ -84,6 +86,9 @@ class Decoder:
             for entry in entries:
                 if (reading := _read(self._adapters.get(entry.adapter), entry)) is not None:
                     record = to_record(entry, reading, epoch, self._zone)
+                    measuring = measured.note(connection, entry.number, record, self.rest_s)
+                    if measuring is not None:
+                        record = msgspec.structs.replace(record, measuring=measuring)
                     self._add(connection, record, journal=entry.number)
                 connection.execute(
                     "UPDATE journal SET is_decoded = 1 WHERE number = ?", (entry.number,)
@@ -113,6 +118,23 @@ class Decoder:
                     "UPDATE journal SET is_corrected = 1 WHERE number = ?", (number,)
                 )
         return len(rows)
+
+    def doubt(self, boot_id: UUID, since_ns: int) -> int:
+        """Have times of this boot corrected that were taken by a clock called right, and wrong.
+
+        Args:
+            boot_id: The boot to which the count belongs.
+            since_ns: The count from which on the clock was not right.
+
+        Returns:
+            How many entries it concerns.
+        """
+        with self._database.transaction() as connection:
+            return connection.execute(
+                "UPDATE journal SET is_corrected = 0"
+                " WHERE boot_id = ? AND monotonic_ns >= ? AND is_corrected = 1",
+                (str(boot_id), since_ns),
+            ).rowcount
 
     def _add(
         self,
@@ -149,7 +171,7 @@ def to_record(entry: Entry, reading: Reading, epoch: UUID, zone: ZoneInfo) -> Re
     received = entry.received
     offset = _offset(entry.facts.clock, received, zone)
     is_own = has_own_identity(
-        _own_time(reading),
+        own_time(reading),
         received.at,
         zone=zone,
         is_synchronised=received.is_synchronised,
@@ -201,7 +223,7 @@ def to_correction(
         record_id=record.record_id,
         effective_at=effective.at,
         time_quality=effective.quality,
-        reason="the gateway's clock was synchronised after the reading was received",
+        reason="the gateway's clock was set after the reading was received",
         trace_id=record.trace_id,
     )
 
@@ -221,27 +243,18 @@ def _read(adapter: DeviceAdapter | None, entry: Entry) -> Reading | None:
 def _offset(clock: DeviceClock | None, received: Moment, zone: ZoneInfo) -> timedelta | None:
     if clock is None:
         return None
-    read = clock.read
-    if received.is_synchronised and not read.is_synchronised:
-        # Ours was set between the two, in one connection and so in one boot.
-        read = read.rebased(received)
-    return clock_offset(clock.shown, read.at, zone)
+    # Both were taken in one connection and so in one boot: by the count since boot they belong
+    # to one clock, even where ours was set between the two.
+    return clock_offset(clock.shown, clock.read.rebased(received).at, zone)
 
 
 def _effective(
     reading: Reading, received: Moment, offset: timedelta | None, zone: ZoneInfo
 ) -> EffectiveTime:
     return effective_time(
-        _own_time(reading) if offset is None else reading.device_time,
+        own_time(reading) if offset is None else reading.device_time,
         received.at,
         offset=offset,
         zone=zone,
         is_synchronised=received.is_synchronised,
     )
-
-
-def _own_time(reading: Reading) -> DeviceTime | None:
-    """Return the time that stands by itself: none where the device says its clock is not set."""
-    if isinstance(reading, PulseOximetry) and not reading.is_device_clock_set:
-        return None
-    return reading.device_time

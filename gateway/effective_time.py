@@ -12,7 +12,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from device_adapters.contract.messages import TimeQuality
-from device_adapters.contract.readings import DeviceTime
+from device_adapters.contract.readings import DeviceTime, PulseOximetry, Reading
 
 AGREEMENT: Final = timedelta(seconds=2)
 FUTURE: Final = timedelta(minutes=2)
@@ -44,6 +44,13 @@ def wall_clock(time: DeviceTime | None) -> datetime | None:
         )
     except ValueError:
         return None
+
+
+def own_time(reading: Reading) -> DeviceTime | None:
+    """Return the time that stands by itself: none where the device says its clock is not set."""
+    if isinstance(reading, PulseOximetry) and not reading.is_device_clock_set:
+        return None
+    return reading.device_time
 
 
 def effective_time(

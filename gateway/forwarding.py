@@ -52,6 +52,7 @@ class Forwarder:
         now: The wall clock, for the message's time of sending.
         monotonic_ns: The clock by which records are due.
         max_records: How many records a message may carry.
+        configure: Takes what the server configures; never raises.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Forwarder:
         now: Callable[[], datetime],
         monotonic_ns: Callable[[], int],
         max_records: int,
+        configure: Callable[[bytes], None] | None = None,
     ) -> None:
         self._outbox = outbox
         self._publisher = publisher
@@ -70,6 +72,7 @@ class Forwarder:
         self._now = now
         self._monotonic_ns = monotonic_ns
         self._max_records = max_records
+        self._configure = configure
         self._changed = asyncio.Event()
         self._answered = asyncio.Event()
         self._hastened_ns = 0
@@ -119,6 +122,8 @@ class Forwarder:
                     self._receive(message.payload)
                 case Leaf.RESEND:
                     self._send_again(message.payload)
+                case Leaf.CONFIG if self._configure is not None:
+                    self._configure(message.payload)
                 case _:
                     logger.info("message ignored by this release", extra={"leaf": message.leaf})
         except ContractError as error:

@@ -74,6 +74,7 @@ class Metrics:
             "oldest_undelivered_seconds", "Age of the oldest record without a receipt."
         )
         self.is_broker_connected = self._gauge("broker_connected", "1 while connected.")
+        self.events_dropped = self._gauge("events_dropped", "Events that gave way to newer ones.")
         self.is_clock_synchronised = self._gauge("clock_synchronised", "1 while it is.")
 
     def _counter(self, name: str, text: str) -> Counter:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import ssl
+import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -33,6 +34,8 @@ from device_adapters.contract import messages
 from device_adapters.contract.messages import MAX_SENT_BYTES, SCHEMA_VERSION, Delivery
 from device_adapters.contract.standing import GatewayStatus
 from device_adapters.contract.topics import Leaf, topic
+from gateway.credentials import Credentials
+from gateway.refusals import REFUSED
 from gateway.settings import Settings
 from gateway.store.outbox import Batch
 
@@ -48,6 +51,7 @@ _RECONNECT_S: Final = (1, 30)
 _SESSION_S: Final = 24 * 3600  # how long the broker keeps receipts for a gateway that is away
 _PACKET_OVERHEAD: Final = 1024  # topic and properties, when the broker limits whole packets
 _NO_SUBSCRIBER: Final = 0x10
+_TAKEN_OVER: Final = 0x8E
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,9 @@ class MqttPublisher:
         self._settings = settings
         self._on_change: Callable[[], None] = _nothing
         self._on_connected: Callable[[], None] = _nothing
+        self._on_refused: Callable[[str], None] = _ignore
+        self._on_event: Callable[[int, bool], None] = _ignore
+        self._events: dict[int, int] = {}  # their numbers by paho's
         self._loop = asyncio.get_running_loop()
         self._topics = {leaf: topic(settings.id, leaf) for leaf in Leaf}
         self._is_connected = False
@@ -80,6 +87,11 @@ class MqttPublisher:
         self._socket_error: str | None = None
         self.problem: str | None = "not connected yet"
         self.downlink: asyncio.Queue[Downlink] = asyncio.Queue(DOWNLINK_WAITING)
+        self._credentials = Credentials(
+            authority=settings.broker_authority,
+            certificate=settings.broker_certificate,
+            key=settings.broker_key,
+        )
         self._client = self._new_client()
 
     @property
@@ -92,14 +104,24 @@ class MqttPublisher:
         """Return how long a message may be: our own limit, or the broker's if that is lower."""
         return self._max_bytes
 
-    def start(self, *, on_change: Callable[[], None], on_connected: Callable[[], None]) -> None:
+    def start(
+        self,
+        *,
+        on_change: Callable[[], None],
+        on_connected: Callable[[], None],
+        on_refused: Callable[[str], None] | None = None,
+        on_event: Callable[[int, bool], None] | None = None,
+    ) -> None:
         """Begin to connect; tried again until it succeeds.
 
         Args:
             on_change: Called in the event loop when something may be sent that could not before.
             on_connected: Called in the event loop after each connect.
+            on_refused: Called there with the words of whatever kept the broker from being had.
+            on_event: Called there with an event's number, and whether somebody takes it.
         """
         self._on_change, self._on_connected = on_change, on_connected
+        self._on_refused, self._on_event = on_refused or _ignore, on_event or _ignore
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = _SESSION_S
         # paho collects a whole packet before anybody can look at its length.
@@ -143,6 +165,31 @@ class MqttPublisher:
                 self._topics[Leaf.STATUS], messages.encode(status), qos=0, retain=True
             )
 
+    def publish_event(self, number: int, payload: bytes) -> bool:
+        """Hand an event to the client; false if that is not possible now.
+
+        Whether somebody takes it comes to ``on_event``, or nothing comes: a connection that ends
+        takes the question with it.
+        """
+        if not self._is_connected:
+            return False
+        info = self._client.publish(self._topics[Leaf.EVENTS], payload, qos=1)
+        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+            return False
+        self._events[info.mid] = number
+        return True
+
+    def renew(self) -> None:
+        """Connect anew if the certificate's files have changed: with the renewed one."""
+        if not self._is_connected or not self._credentials.are_renewed:
+            return
+        connected = self._client.socket()
+        if isinstance(connected, socket.socket):
+            logger.info("connecting anew with a renewed certificate")
+            with suppress(OSError):
+                # The method of the plain socket: the one of ssl first forgets that it encrypts.
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
     async def stop(self, deadline_s: float) -> None:
         """Leave the broker and end the thread, for at most ``deadline_s`` seconds."""
         self._client.disconnect()
@@ -155,7 +202,7 @@ class MqttPublisher:
     def _new_client(self) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, client_id=self._settings.id, protocol=MQTTv5)
         # paho leaves the parameter without a type.
-        client.tls_set_context(_tls(self._settings))  # pyright: ignore[reportUnknownMemberType]
+        client.tls_set_context(self._credentials.context)  # pyright: ignore[reportUnknownMemberType]
         client.max_inflight_messages_set(WINDOW)
         client.max_queued_messages_set(WINDOW)
         client.reconnect_delay_set(*_RECONNECT_S)
@@ -165,6 +212,7 @@ class MqttPublisher:
             qos=1,
             retain=True,
         )
+        client.on_pre_connect = self._on_pre_connect
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -175,6 +223,9 @@ class MqttPublisher:
 
     # What follows runs in paho's thread, up to `_hand_over`.
 
+    def _on_pre_connect(self, _client: Client, _userdata: object) -> None:
+        self._credentials.load()
+
     def _on_connect(
         self,
         client: Client,
@@ -184,7 +235,7 @@ class MqttPublisher:
         properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self.problem = f"refused: {reason}"
+            self._socket_error = f"{REFUSED}{reason}"  # `_on_disconnect` is told less
             logger.warning("broker refused the connection", extra={"reason": str(reason)})
             return
         self.problem = self._socket_error = None
@@ -198,11 +249,12 @@ class MqttPublisher:
         # paho calls this while it handles the error, and does not hand it over.
         self.problem = str(sys.exc_info()[1])
         logger.warning("broker cannot be reached", extra={"reason": self.problem})
+        self._hand_over(partial(self._refused, self.problem))
 
     def _on_log(self, _client: Client, _userdata: object, level: int, text: str) -> None:
         # The only place where paho says that the broker has refused our certificate: in TLS 1.3
         # that comes after the handshake, and `_on_disconnect` is told "Unspecified error".
-        if level == LogLevel.MQTT_LOG_ERR:
+        if level == LogLevel.MQTT_LOG_ERR and not (self._socket_error or "").startswith(REFUSED):
             self._socket_error = text
 
     def _on_disconnect(
@@ -213,23 +265,20 @@ class MqttPublisher:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        self.problem, self._socket_error = self._socket_error or str(reason), None
+        said = f"{REFUSED}{reason}" if reason.value == _TAKEN_OVER else str(reason)
+        self.problem, self._socket_error = self._socket_error or said, None
         logger.info("broker's connection ended", extra={"reason": self.problem})
-        self._hand_over(self._disconnected)
+        self._hand_over(partial(self._disconnected, self.problem))
 
     def _on_publish(
         self,
         _client: Client,
         _userdata: object,
-        _mid: int,
+        mid: int,
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        # An acknowledgement proves nothing, a refusal neither: the receipt decides, the timer
-        # sends again. It is said, so that somebody can mend it.
-        if reason.is_failure or reason.value == _NO_SUBSCRIBER:
-            logger.warning("broker did not take a message", extra={"reason": str(reason)})
-        self._hand_over(self._acknowledged)
+        self._hand_over(partial(self._acknowledged, mid, reason))
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         leaf = next((leaf for leaf in _DOWN if self._topics[leaf] == message.topic), None)
@@ -248,16 +297,32 @@ class MqttPublisher:
 
     def _connected(self, max_packet_bytes: int | None) -> None:
         self._is_connected = True
+        self._events.clear()
         self._max_bytes = min(MAX_SENT_BYTES, (max_packet_bytes or 2**32) - _PACKET_OVERHEAD)
         logger.info("broker connected")
         self._on_connected()
         self._on_change()
 
-    def _disconnected(self) -> None:
+    def _disconnected(self, problem: str) -> None:
         self._is_connected = False
+        self._on_refused(problem)
         self._on_change()
 
-    def _acknowledged(self) -> None:
+    def _refused(self, problem: str) -> None:
+        self._on_refused(problem)
+
+    def _acknowledged(self, mid: int, reason: ReasonCode) -> None:
+        is_taken = not reason.is_failure and reason.value != _NO_SUBSCRIBER
+        # In the loop, and so behind `publish_event`'s note of the number.
+        number = self._events.pop(mid, None)
+        if number is not None:
+            self._on_event(number, is_taken)
+        elif not is_taken:
+            # An acknowledgement proves nothing, a refusal neither: the receipt decides, the
+            # timer sends again. It is said, so that somebody can mend it.
+            logger.warning("broker did not take a message", extra={"reason": str(reason)})
+        if reason.is_failure:
+            self._on_refused(f"{REFUSED}{reason}")
         self._on_change()
 
     def _take(self, message: Downlink) -> None:
@@ -268,18 +333,9 @@ class MqttPublisher:
             logger.warning("too many messages from the server", extra={"leaf": message.leaf})
 
 
+def _ignore(*_: object) -> None:
+    """Stand in for a callback that nobody gave."""
+
+
 def _nothing() -> None:
     """Stand in for a callback until the client is started."""
-
-
-def _tls(settings: Settings) -> ssl.SSLContext:
-    for file in (
-        settings.broker_authority,
-        settings.broker_certificate,
-        settings.broker_key,
-    ):
-        file.open("rb").close()  # the error of ssl would not say which one is missing
-    context = ssl.create_default_context(cafile=str(settings.broker_authority))
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(str(settings.broker_certificate), str(settings.broker_key))
-    return context

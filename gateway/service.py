@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
-from device_adapters.contract.standing import GatewayStatus
 from gateway.clock import Clock
 from gateway.decoding import Decoder
 from gateway.observability import Metrics
@@ -22,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 _STATUS_S: Final = 60.0
 _MEASURE_S: Final = 5.0
+_LOOK_S: Final = 5.0
 _CHECKPOINT_S: Final = 20.0
 _PRUNE_S: Final = 3600.0
 _CLOCK_S: Final = 5.0
@@ -91,6 +91,10 @@ async def serve(
             task.cancel()
 
 
+def _nothing() -> None:
+    """Stand in for what nobody gave."""
+
+
 class Decoding:
     """Decodes when there is something to decode, and corrects times when the clock comes right.
 
@@ -99,15 +103,22 @@ class Decoding:
         clock: Says whether it is right.
         forwarding: Is told that there is something to send.
         metrics: What happened, counted.
+        keep_time: Called every few seconds, before times are corrected.
     """
 
     def __init__(
-        self, decoder: Decoder, clock: Clock, forwarding: Forwarding, metrics: Metrics
+        self,
+        decoder: Decoder,
+        clock: Clock,
+        forwarding: Forwarding,
+        metrics: Metrics,
+        keep_time: Callable[[], None] = _nothing,
     ) -> None:
         self._decoder = decoder
         self._clock = clock
         self._forwarding = forwarding
         self._metrics = metrics
+        self._keep_time = keep_time
         self._journalled = asyncio.Event()
         self._passes = 0
 
@@ -154,6 +165,7 @@ class Decoding:
                 return
 
     async def _correct_all(self) -> None:
+        self._keep_time()
         truth = self._clock.read()
         self._metrics.is_clock_synchronised.set(truth.is_synchronised)
         while truth.is_synchronised and (
@@ -172,8 +184,8 @@ class Upkeep:
         clock: Says whether its time can be used to forget by.
         metrics: Where the figures go.
         directory: Where the gateway's file is.
-        tell: Publishes a status.
-        software: Name and version, for the status.
+        tell: Tells the server how the gateway stands.
+        look: Looks for what has gone wrong by itself.
     """
 
     def __init__(
@@ -183,38 +195,24 @@ class Upkeep:
         metrics: Metrics,
         *,
         directory: Path,
-        tell: Callable[[GatewayStatus], None],
-        software: str,
+        tell: Callable[[], None] = _nothing,
+        look: Callable[[], None] = _nothing,
     ) -> None:
         self._outbox = outbox
         self._clock = clock
         self._metrics = metrics
         self._directory = directory
         self._tell = tell
-        self._software = software
+        self._look = look
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._every(_MEASURE_S, self._measure))
-            tasks.create_task(self._every(_STATUS_S, self.tell_status))
+            tasks.create_task(self._every(_LOOK_S, self._look))
+            tasks.create_task(self._every(_STATUS_S, self._tell))
             tasks.create_task(self._every(_PRUNE_S, self._prune))
             tasks.create_task(self._checkpoints())
-
-    def tell_status(self) -> None:
-        """Publish how the gateway stands; also called when the broker has been reached."""
-        standing = self._outbox.standing()
-        self._tell(
-            GatewayStatus(
-                is_online=True,
-                at=self._clock.read().at,
-                software=self._software,
-                epoch=standing.epoch,
-                last_number=standing.last_number,
-                undelivered=standing.undelivered,
-                oldest_undelivered_at=standing.oldest_undelivered_at,
-            )
-        )
 
     def _measure(self) -> None:
         standing, now = self._outbox.standing(), self._clock.read().at

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from device_adapters.contract.messages import MAX_RECORDS
-from gateway.clock import ClockSource
+from gateway.clock import TIMESYNCD_FILE, ClockSource
 
 PREFIX: Final = "HEMVITAL_GATEWAY_"
 FILE_VARIABLE: Final = f"{PREFIX}FILE"
@@ -50,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     timezone: str = "Europe/Stockholm"
     devices: tuple[_Address, ...] = ()
     clock: ClockSource = ClockSource.ADJTIMEX
+    clock_file: Path = TIMESYNCD_FILE
     adapter: Annotated[str, msgspec.Meta(pattern=r"^hci[0-9]{1,3}$")] | None = None
     cool_down_s: _Seconds = 5.0
     pairing_window_s: _Seconds = 0.0

@@ -41,6 +41,15 @@ class PairingWindow:
         self._monotonic_s = monotonic_s
         self._closes_at_s = monotonic_s() + open_s
 
+    @property
+    def left_s(self) -> float:
+        """Return how long the window stays open."""
+        return max(self._closes_at_s - self._monotonic_s(), 0.0)
+
+    def open(self, for_s: float) -> None:
+        """Let any device pair for so long from now on."""
+        self._closes_at_s = self._monotonic_s() + for_s
+
     def admits(self, address: str) -> bool:
         """Tell whether the device of this address may pair now."""
         return address in self._devices or self._monotonic_s() < self._closes_at_s

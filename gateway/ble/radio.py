@@ -19,6 +19,7 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
 from device_adapters import registry
+from device_adapters.contract.configuration import ScanMode
 from device_adapters.registry import Adapters
 from gateway.ble.agent import PairingWindow
 from gateway.ble.bluez import BlueZ, attend
@@ -102,7 +103,7 @@ class Radio:
         self._adapters = adapters
         self._window = window
         self._metrics = metrics
-        self._devices = frozenset(devices)
+        self._devices = frozenset(devices) or None
         self._cool_down_s = cool_down_s
         self._adapter = adapter
         self._monotonic_s = monotonic_s
@@ -111,6 +112,11 @@ class Radio:
         self._sighted = asyncio.Event()
         self._visits: set[asyncio.Task[None]] = set()
         self.is_listening = False
+
+    def configure(self, devices: Collection[str] | None, scan_mode: ScanMode) -> None:
+        """Talk to these devices only, or to any that an adapter serves where None is given."""
+        del scan_mode  # active until the radio can be told
+        self._devices = None if devices is None else frozenset(devices)
 
     async def run(self) -> None:
         """Listen and visit until cancelled; a radio that fails is tried again."""
@@ -160,14 +166,14 @@ class Radio:
                     await scanner.stop()
 
     def _is_ours(self, address: str, name: str | None, services: Collection[str]) -> bool:
-        if self._devices and address not in self._devices:
+        if self._devices is not None and address not in self._devices:
             return False
         return registry.choose(self._adapters, name, services) is not None
 
     def _hear(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
         now_s = self._heard_s = self._monotonic_s()
         address = device.address.upper()
-        if self._devices and address not in self._devices:
+        if self._devices is not None and address not in self._devices:
             return
         name = advertisement.local_name
         adapter = registry.choose(self._adapters, name, advertisement.service_uuids)

@@ -105,12 +105,31 @@ CREATE TABLE configuration (                -- the last good one: one row
     body BLOB NOT NULL,                     -- as it came
     received_us INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE measured (                     -- each device's last reading, to tell the rest by
+CREATE TABLE configured (                   -- since when each device is awaited
+    device TEXT PRIMARY KEY,
+    since_us INTEGER NOT NULL
+) STRICT;
+CREATE TABLE measured (                     -- devices' last readings, to tell the rest by
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
     device TEXT NOT NULL,
+    generation INTEGER NOT NULL,
     person TEXT NOT NULL,                   -- the device's user slot; empty where it has none
     kind TEXT NOT NULL,
-    at_us INTEGER NOT NULL,                 -- effective
-    PRIMARY KEY (device, person, kind)
+    record_id TEXT NOT NULL,
+    connection INTEGER NOT NULL,
+    boot_id TEXT NOT NULL,
+    received_ns INTEGER NOT NULL,           -- on the count since boot
+    shown_us INTEGER,                       -- the device's wall clock; null where it gave none
+    effective_us INTEGER,                   -- null where the gateway's clock was not trusted
+    UNIQUE (device, person, kind, record_id)
+) STRICT;
+CREATE TABLE clock (                        -- what is believed of the wall clock: one row
+    boot_id TEXT NOT NULL,
+    trust TEXT NOT NULL                     -- JSON of gateway.trust.Trust
+) STRICT;
+CREATE TABLE said (                         -- what the running gateway said of itself: one row
+    body BLOB NOT NULL,                     -- JSON of gateway.status.Said
+    said_us INTEGER NOT NULL
 ) STRICT;
 """,
 )

@@ -33,6 +33,7 @@ class FakeClock:
         self.monotonic_ns = 1_000_000_000
         self.is_synchronised = is_synchronised
         self.boot_id = BOOT
+        self.doubt: str | None = None
 
     def read(self) -> Moment:
         return Moment(

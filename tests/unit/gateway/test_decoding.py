@@ -76,7 +76,9 @@ def test_a_reading_travels_with_all_that_is_known(
     clock = DeviceClock(
         shown=SHOWN,
         read=Moment(
-            at=datetime(2026, 11, 23, 7, 20, tzinfo=UTC), monotonic_ns=1, is_synchronised=True
+            at=datetime(2026, 11, 23, 7, 20, tzinfo=UTC),
+            monotonic_ns=571_000_000_000,  # the journal's clock starts at 07:10:30 with 1 s
+            is_synchronised=True,
         ),
     )
     keep(journal, timed_frame(measured), clock=clock)

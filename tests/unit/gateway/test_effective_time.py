@@ -1,7 +1,9 @@
-"""When a reading was made: the time rules as a table (docs/explanation/delivery.md).
+"""When a reading was made: the time rules as a table (docs/explanation/clocks.md).
 
 Expected times were worked by hand with Sweden's rules: +01:00 in winter, +02:00 in summer; in 2026
-the clocks go forward on 29 March at 02:00 and back on 25 October at 03:00 (SFS 2001:127).
+the clocks go forward on 29 March at 02:00 and back on 25 October at 03:00, in 2027 on 28 March and
+31 October (SFS 2001:127). An unknown year, month or day is 0 (GATT Specification Supplement, Date
+Time; hours, minutes and seconds have no such value).
 """
 
 from __future__ import annotations
@@ -106,6 +108,90 @@ TABLE: dict[str, tuple[str | None, str, float | None, str, TimeQuality]] = {
         "2026-03-29T03:30:00+02:00",
         ESTIMATED,
     ),
+    "the night the clocks go back, device follows, reading from before": (
+        "2027-10-31 01:59:59",
+        "2027-10-31T04:00:00Z",
+        0.0,
+        "2027-10-31T01:59:59+02:00",
+        SYNCHRONISED,
+    ),
+    "the night the clocks go back, device follows, reading from after": (
+        "2027-10-31 03:00:00",
+        "2027-10-31T04:00:00Z",
+        0.0,
+        "2027-10-31T03:00:00+01:00",
+        SYNCHRONISED,
+    ),
+    "the hour that comes twice, clock not measured, received in its first turn": (
+        "2027-10-31 02:30:00",
+        "2027-10-31T00:31:00Z",
+        None,
+        "2027-10-31T02:30:00+02:00",
+        ESTIMATED,
+    ),
+    "the hour that comes twice, clock not measured, received next day": (
+        "2027-10-31 02:30:00",
+        "2027-11-01T06:00:00Z",
+        None,
+        "2027-10-31T02:30:00+01:00",  # the later of the two
+        ESTIMATED,
+    ),
+    "the hour that comes twice, cuff never told of winter time": (
+        "2027-10-31 02:30:00",  # on its even count: 00:30 UTC
+        "2027-10-31T06:00:00Z",
+        -3600.0,
+        "2027-10-31T02:30:00+02:00",
+        CORRECTED,
+    ),
+    "the night the clocks go forward, device follows, reading from before": (
+        "2027-03-28 01:59:59",
+        "2027-03-28T04:00:00Z",
+        0.0,
+        "2027-03-28T01:59:59+01:00",
+        SYNCHRONISED,
+    ),
+    "the night the clocks go forward, cuff never told of summer time, from before": (
+        "2027-03-28 01:30:00",
+        "2027-03-28T04:00:00Z",
+        3600.0,  # shows 05:00 at 06:00 +02:00
+        "2027-03-28T01:30:00+01:00",
+        CORRECTED,
+    ),
+    "the night the clocks go forward, cuff never told of summer time, from after": (
+        "2027-03-28 02:30:00",  # an hour that the home's clocks do not show
+        "2027-03-28T04:00:00Z",
+        3600.0,
+        "2027-03-28T03:30:00+02:00",
+        CORRECTED,
+    ),
+    "an hour that does not exist, 2027": (
+        "2027-03-28 02:30:00",
+        "2027-03-28T01:31:00Z",
+        None,
+        "2027-03-28T03:30:00+02:00",
+        ESTIMATED,
+    ),
+    "set to summer time by hand in winter, clock measured": (
+        "2026-11-23 09:10:00",
+        "2026-11-23T07:10:30Z",  # 08:10:30 at home
+        -3600.0,
+        "2026-11-23T08:10:00+01:00",
+        CORRECTED,
+    ),
+    "set to summer time by hand in winter, clock not measured": (
+        "2026-11-23 09:10:00",
+        "2026-11-23T07:10:30Z",
+        None,
+        "2026-11-23T08:10:30+01:00",  # it lies in the future: the time of reception stands in
+        ESTIMATED,
+    ),
+    "left on winter time in summer, clock not measured": (
+        "2026-07-01 08:10:00",
+        "2026-07-01T07:10:30Z",  # 09:10:30 at home; an hour old or an hour wrong: not to be told
+        None,
+        "2026-07-01T08:10:00+02:00",
+        ESTIMATED,
+    ),
     "summer reading received in winter": (
         "2026-10-20 08:00:00",
         "2026-11-23T07:10:30Z",
@@ -158,6 +244,41 @@ TABLE: dict[str, tuple[str | None, str, float | None, str, TimeQuality]] = {
     "no time": (None, "2026-11-23T07:10:30Z", 0.0, "2026-11-23T08:10:30+01:00", ESTIMATED),
     "year unknown": (
         "0000-11-23 08:10:00",
+        "2026-11-23T07:10:30Z",
+        0.0,
+        "2026-11-23T08:10:30+01:00",
+        ESTIMATED,
+    ),
+    "month unknown": (
+        "2026-00-23 08:10:00",
+        "2026-11-23T07:10:30Z",
+        0.0,
+        "2026-11-23T08:10:30+01:00",
+        ESTIMATED,
+    ),
+    "day unknown": (
+        "2026-11-00 08:10:00",
+        "2026-11-23T07:10:30Z",
+        None,
+        "2026-11-23T08:10:30+01:00",
+        ESTIMATED,
+    ),
+    "nothing known": (
+        "0000-00-00 00:00:00",
+        "2026-11-23T07:10:30Z",
+        600.0,
+        "2026-11-23T08:10:30+01:00",
+        ESTIMATED,
+    ),
+    "29 February of a year that has none": (
+        "2027-02-29 08:10:00",
+        "2027-03-01T07:10:30Z",
+        0.0,
+        "2027-03-01T08:10:30+01:00",
+        ESTIMATED,
+    ),
+    "hour 24": (
+        "2026-11-23 24:00:00",
         "2026-11-23T07:10:30Z",
         0.0,
         "2026-11-23T08:10:30+01:00",

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from device_adapters import registry
-from device_adapters.contract.standing import GatewayStatus
 from gateway.decoding import Decoder
 from gateway.observability import Metrics
 from gateway.service import Decoding, Upkeep, serve
@@ -60,14 +59,10 @@ def parts(
     def make(forwarding: Forwarding) -> tuple[Decoding, Upkeep]:
         metrics = Metrics()
         decoder = Decoder(database, journal, outbox, registry.load(), ZoneInfo("Europe/Stockholm"))
-        upkeep = Upkeep(outbox, clock, metrics, directory=tmp_path, tell=_ignore, software="test")
+        upkeep = Upkeep(outbox, clock, metrics, directory=tmp_path)
         return Decoding(decoder, clock, forwarding, metrics), upkeep
 
     return make
-
-
-def _ignore(_: GatewayStatus) -> None:
-    """Nobody listens to the status."""
 
 
 async def test_what_came_last_is_decoded_and_drained(

@@ -15,6 +15,7 @@ from device_adapters.contract.messages import (
     MAX_SENT_BYTES,
     ContractError,
     Delivery,
+    Measuring,
     ReadingRecord,
     Record,
     TimeCorrection,
@@ -99,7 +100,7 @@ def test_reads_in_an_old_envelope_what_was_meant() -> None:
     assert unsupported.reading.kind is Kind.UNSUPPORTED_FRAME
 
 
-@pytest.mark.parametrize("name", ["1.0", "1.1"])
+@pytest.mark.parametrize("name", ["1.0", "1.1", "1.2"])
 def test_an_old_envelopes_raw_bytes_still_decode_to_its_readings(name: str) -> None:
     _, records = read(ENVELOPES / f"{name}.json")
 
@@ -140,7 +141,20 @@ def test_reads_in_an_envelope_of_1_1_what_it_added() -> None:
     assert series.pulse_per_min == (Decimal(72), None, None, Decimal("71.0"))
 
 
-@pytest.mark.parametrize("name", ["1.0", "1.1"])
+def test_reads_in_an_envelope_of_1_2_what_it_added() -> None:
+    _, records = read(ENVELOPES / "1.2.json")
+
+    told = [record.measuring for record in records if isinstance(record, ReadingRecord)]
+    assert told == [
+        None,  # the device's first reading
+        Measuring(rest_s=35.0, is_too_close=True),
+        Measuring(rest_s=90.0, is_too_close=False),
+        None,  # the first of its second user
+        Measuring(rest_s=86_400.0, is_too_close=False),
+    ]
+
+
+@pytest.mark.parametrize("name", ["1.0", "1.1", "1.2"])
 def test_a_record_survives_the_wire(name: str) -> None:
     _, records = read(ENVELOPES / f"{name}.json")
 
