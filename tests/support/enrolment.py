@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import io
+import ssl
 import threading
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,11 +15,13 @@ from typing import Any, Final
 
 import httpx
 import psycopg
+import pytest
 import trustme
 import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from clinician_api.command import main
 from clinician_api.enrolment import file_authority, requests
 from clinician_api.enrolment.app import Parts, create_app
 from clinician_api.enrolment.file_authority import FileAuthority
@@ -59,7 +60,8 @@ class Enrolment:
 
     def post(self, path: str, body: object, **how: Any) -> httpx.Response:
         """Ask once."""
-        with httpx.Client(verify=str(self.https_authority), timeout=10) as client:
+        trust = ssl.create_default_context(cafile=self.https_authority)
+        with httpx.Client(verify=trust, timeout=10) as client:
             if isinstance(body, bytes):
                 return client.post(self.url + path, content=body, **how)
             return client.post(self.url + path, json=body, **how)
@@ -69,21 +71,22 @@ class Enrolment:
         return self.command("gateways", "code", gateway_id, "--decided-by", "IT", *more).strip()
 
     def command(self, *arguments: str, code: int = 0, **environment: str) -> str:
-        """Run ``hemvital-api`` and return what it printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "clinician_api", *arguments],
-            env={**self.environment(), **environment},
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout if code == 0 else done.stderr
+        """Do what ``hemvital-api`` does and return what it printed, or said where it failed."""
+        printed, told = io.StringIO(), io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            redirect_stdout(printed),
+            redirect_stderr(told),
+        ):
+            for name, value in {**self.environment(), **environment}.items():
+                patch.setenv(name, value)
+            done = main(arguments)
+        assert done == code, printed.getvalue() + told.getvalue()
+        return printed.getvalue() if code == 0 else told.getvalue()
 
     def environment(self) -> dict[str, str]:
         """Return the settings of the operator's commands."""
         return {
-            "PATH": os.environ["PATH"],
             "HEMVITAL_ENROLMENT_DATABASE": self.database.dsn("hemvital_enrolment"),
             "HEMVITAL_ENROLMENT_AUTHORITY_CERTIFICATE": str(self.directory / "authority.pem"),
             "HEMVITAL_ENROLMENT_AUTHORITY_KEY": str(self.directory / "authority.key"),
@@ -163,7 +166,8 @@ def enrolment_server(
     try:
         deadline = time.monotonic() + _START_S
         while not server.started:
-            assert thread.is_alive() and time.monotonic() < deadline, "the server did not start"
+            assert thread.is_alive(), "the server ended while starting"
+            assert time.monotonic() < deadline, "the server did not start in time"
             time.sleep(0.01)
         yield Enrolment(
             database=database,
@@ -205,6 +209,12 @@ def register(database: Database, *gateway_ids: str) -> None:
                 "INSERT INTO gateway (id, care_unit_id) VALUES (%s, %s) ON CONFLICT DO NOTHING",
                 [gateway_id, UNIT],
             )
+
+
+def empty(database: Database) -> None:
+    """Forget every gateway, with all that was decided about it."""
+    with psycopg.connect(database.dsn()) as connection:
+        connection.execute("TRUNCATE gateway, enrolment_event, revocation_list CASCADE")
 
 
 def _authority(folder: Path, broker: Broker | None) -> FileAuthority:
