@@ -18,7 +18,7 @@ from device_adapters.contract.elements import ContractError
 from device_adapters.contract.enrolment import CertificateAnswer
 from device_adapters.contract.topics import Leaf, topic
 from gateway.enrolment import files
-from gateway.enrolment.failures import AnswerError
+from gateway.enrolment.failures import AnswerError, ClockError
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,8 +48,9 @@ def check(
     """Return the gateway's certificate if everything about the answer holds.
 
     Raises:
-        AnswerError: If it is for another key or name, does not count now, or does not lead to the
-            authority that came with it.
+        AnswerError: If it is for another key or name, or does not lead to the authority that came
+            with it.
+        ClockError: If it does not count by this machine's clock.
     """
     try:
         topic(answer.gateway_id, Leaf.READINGS)
@@ -67,8 +68,11 @@ def check(
         raise AnswerError("the certificate is for another gateway than the server says")
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if not start <= now < end:
-        text = f"the certificate counts from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
-        raise AnswerError(f"{text}, and this machine's clock says {now:%Y-%m-%d %H:%M} UTC")
+        raise ClockError(
+            f"This machine's clock says {now:%Y-%m-%d %H:%M} UTC; the certificate from the server "
+            f"is valid from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC. If the clock is "
+            "wrong, let it reach a time server and try again."
+        )
     _check_chain(chain, authorities)
     return certificate
 

@@ -138,7 +138,7 @@ def _attempts(most: int) -> Retrying:
     return Retrying(
         retry=retry_if_exception(is_worth_it),
         stop=stop_after_attempt(max(most, 1)),
-        wait=wait_exponential_jitter(initial=_FIRST_WAIT_S, max=_LAST_WAIT_S),
+        wait=wait_exponential_jitter(multiplier=_FIRST_WAIT_S, max=_LAST_WAIT_S),
         before_sleep=tell,
         reraise=True,
     )

@@ -125,7 +125,8 @@ class Server:
             verification = _verification(error)
             if verification is not None:
                 raise self._distrust(verification) from error
-            text = f"The server {self._url} cannot be reached: {error or type(error).__name__}."
+            why = str(error).rstrip(".") or type(error).__name__
+            text = f"The server {self._url} cannot be reached: {why}."
             raise UnreachableError(text, "unreachable") from error
         except httpx.HTTPError as error:
             text = f"The server {self._url} does not answer as it should: {error}."

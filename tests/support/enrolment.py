@@ -136,7 +136,7 @@ def enrolment_server(
 ) -> Generator[Enrolment]:
     """Run the server with its own authority, or with the one that a broker trusts."""
     authority = _authority(folder, broker)
-    https_authority = _https(folder)
+    https_authority = https_files(folder)
     register(database)
     clock = Clock()
     port = free_port()
@@ -227,7 +227,8 @@ def _authority(folder: Path, broker: Broker | None) -> FileAuthority:
     return FileAuthority.load(certificate, key)
 
 
-def _https(folder: Path) -> Path:
+def https_files(folder: Path) -> Path:
+    """Make ``https.pem`` and ``https.key`` for localhost; return whom to trust for them."""
     made = trustme.CA(organization_name="Test's HTTPS")
     issued = made.issue_cert("localhost")
     issued.private_key_pem.write_to_path(str(folder / "https.key"))

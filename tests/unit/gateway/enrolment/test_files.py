@@ -19,8 +19,8 @@ NAMES: Final[tuple[str, ...]] = (
     files.SETTINGS,
     files.ABOUT,
 )
-OLD: Final = dict.fromkeys(NAMES, b"old")
-NEW: Final = dict.fromkeys(NAMES, b"new")
+OLD: Final[dict[str, bytes]] = dict.fromkeys(NAMES, b"old")
+NEW: Final[dict[str, bytes]] = dict.fromkeys(NAMES, b"new")
 
 # Ends the process, as a power cut would, right before its nth change of the disk.
 SWITCH = """
