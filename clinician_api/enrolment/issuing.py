@@ -42,8 +42,6 @@ from ingest_service.store.gateway_certificates import Certificate, NewCertificat
 SKEW: Final = timedelta(hours=1)
 # An answer may be lost and the key with it, so one certificate may be renewed more than once.
 MOST_CHILDREN: Final = 3
-_RENEWAL: Final = 1
-_NEW_ENROLMENT: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +84,7 @@ class Issuer:
         if known is not None:
             raise CsrError(_USED_KEY, code.gateway_id)
         generation = await gateway_certificates.latest_generation(connection, code.gateway_id)
-        certificate = self._issue(
-            asked, code.gateway_id, generation + _NEW_ENROLMENT, now, code_id=code.id
-        )
+        certificate = self._issue(asked, code.gateway_id, generation + 1, now, code_id=code.id)
         await _add(connection, certificate)
         await enrolment_codes.use(connection, code.id, now)
         await _note(connection, "enrol", certificate, now, trace_id)
@@ -129,8 +125,7 @@ class Issuer:
         known = await gateway_certificates.by_key(connection, asked.digest)
         if known is not None:
             return _renewed_before(known, old)
-        latest = await gateway_certificates.latest_generation(connection, old.gateway_id)
-        if old.generation < latest - 1:
+        if await gateway_certificates.is_superseded(connection, old):
             text = "this gateway was enrolled anew, or has renewed a later certificate"
             raise CertificateSupersededError(text, old.gateway_id)
         if await gateway_certificates.living_children(connection, old.serial, now) >= (
@@ -139,7 +134,7 @@ class Issuer:
             text = f"this certificate was renewed {MOST_CHILDREN} times and those still count"
             raise TooManyError(text, old.gateway_id)
         certificate = self._issue(
-            asked, old.gateway_id, old.generation + _RENEWAL, now, renewed_from=old.serial
+            asked, old.gateway_id, old.generation + 1, now, renewed_from=old.serial
         )
         await _add(connection, certificate)
         await _note(connection, "renew", certificate, now, trace_id)

@@ -29,6 +29,14 @@ _LATEST: Final = """
 SELECT coalesce(max(generation), 0) FROM gateway_certificate WHERE gateway_id = %s
 """
 
+# A later certificate that was not issued for this one: its successor was renewed, or another
+# successor of the certificate before it was, or the gateway was enrolled anew.
+_IS_SUPERSEDED: Final = """
+SELECT EXISTS (SELECT FROM gateway_certificate
+                WHERE gateway_id = %(gateway_id)s AND generation > %(generation)s
+                  AND renewed_from IS DISTINCT FROM %(serial)s)
+"""
+
 _CHILDREN: Final = """
 SELECT count(*) FROM gateway_certificate
  WHERE renewed_from = %(serial)s AND revoked_at IS NULL AND not_after > %(now)s
@@ -181,6 +189,20 @@ async def latest_generation(connection: Connection, gateway_id: str) -> int:
     cursor = await connection.execute(_LATEST, [gateway_id])
     row = await cursor.fetchone()
     return int(row[0]) if row else 0
+
+
+async def is_superseded(connection: Connection, certificate: Certificate) -> bool:
+    """Tell whether the gateway has gone on without this certificate."""
+    cursor = await connection.execute(
+        _IS_SUPERSEDED,
+        {
+            "gateway_id": certificate.gateway_id,
+            "generation": certificate.generation,
+            "serial": certificate.serial,
+        },
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
 
 
 async def living_children(connection: Connection, serial: str, now: datetime) -> int:

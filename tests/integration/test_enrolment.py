@@ -382,6 +382,19 @@ def test_a_certificate_whose_successor_was_renewed_renews_no_more(server: Enrolm
     renewed(server, two, second, Box())
 
 
+def test_two_boxes_with_one_key_fall_apart(server: Enrolment) -> None:
+    box, copy = Box(), Box()
+    first = own_pem(enrolled(server, box))
+    of_box = Box()
+    second = own_pem(renewed(server, box, first, of_box))
+    of_copy = own_pem(renewed(server, box, first, copy))  # by a copy of the first key
+
+    renewed(server, of_box, second, Box())
+
+    body = copy.renewal(of_copy, Box())
+    assert cause(server, RENEWALS, body) == (403, "certificate_superseded")
+
+
 def test_only_so_many_successors_live_at_once(server: Enrolment) -> None:
     box = Box()
     old = own_pem(enrolled(server, box))

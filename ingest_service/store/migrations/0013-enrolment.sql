@@ -14,8 +14,8 @@ CREATE TABLE enrolment_code (
 );
 CREATE UNIQUE INDEX ON enrolment_code (gateway_id) WHERE used_at IS NULL AND voided_at IS NULL;
 
--- Every certificate that was issued. A renewal is one generation above what it renews; a new
--- enrolment two above all before it, so that none of those renews any more.
+-- Every certificate that was issued. A renewal is one generation above what it renews, a new
+-- enrolment above all before it. None renews once a later one was issued for another than itself.
 CREATE TABLE gateway_certificate (
     serial       text PRIMARY KEY,  -- hexadecimal
     gateway_id   text NOT NULL REFERENCES gateway,
