@@ -96,12 +96,14 @@ class Site:
         """Revoke a gateway; the broker hears at once or not."""
         applied = self.settings if is_applied else {}
         decided = ("--decided-by", "IT", "--reason", "stolen")
-        return self.server.command("gateways", "revoke", gateway_id, *decided, **applied)
+        return self.server.command("gateways", "revoke", gateway_id, *decided, environment=applied)
 
     def publish(self, code: int = 0, **other: str) -> str:
         """Run what the timer runs."""
         environment = self.settings | other
-        return self.server.command("gateways", "publish-revocations", code=code, **environment)
+        return self.server.command(
+            "gateways", "publish-revocations", code=code, environment=environment
+        )
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import io
 import ssl
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -70,7 +70,9 @@ class Enrolment:
         """Have an operator make a code."""
         return self.command("gateways", "code", gateway_id, "--decided-by", "IT", *more).strip()
 
-    def command(self, *arguments: str, code: int = 0, **environment: str) -> str:
+    def command(
+        self, *arguments: str, code: int = 0, environment: Mapping[str, str] | None = None
+    ) -> str:
         """Do what ``hemvital-api`` does and return what it printed, or said where it failed."""
         printed, told = io.StringIO(), io.StringIO()
         with (
@@ -78,7 +80,7 @@ class Enrolment:
             redirect_stdout(printed),
             redirect_stderr(told),
         ):
-            for name, value in {**self.environment(), **environment}.items():
+            for name, value in {**self.environment(), **(environment or {})}.items():
                 patch.setenv(name, value)
             done = main(arguments)
         assert done == code, printed.getvalue() + told.getvalue()
