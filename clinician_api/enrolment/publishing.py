@@ -5,6 +5,7 @@ Each step is noted once it is done, so a run that was killed or failed is made g
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +26,12 @@ _REPEATED_FOR: Final = timedelta(minutes=15)
 
 
 class _Notes(msgspec.Struct, frozen=True, kw_only=True):
-    """What the broker has: the list's number, and for whom it was told of which revocation."""
+    """What the broker has: the list's digest, and for whom it was told of which revocation.
 
-    number: int = 0
+    Not the list's number: after the database was restored from a copy it may come again.
+    """
+
+    digest: str = ""
     cut_off: Mapping[str, datetime] = {}
 
 
@@ -68,12 +72,13 @@ def apply(
         OSError: If the directory cannot be written.
     """
     notes = _read_notes(directory)
-    is_new = notes.number != signed.number
+    digest = hashlib.sha256(signed.content.encode()).hexdigest()
+    is_new = notes.digest != digest
     if is_new:
         _check(signed)
         write_whole(directory / LIST_NAME, signed.content.encode(), mode=0o644)
         reload()
-        notes = msgspec.structs.replace(notes, number=signed.number)
+        notes = msgspec.structs.replace(notes, digest=digest)
         _write_notes(directory, notes)
     done: list[str] = []
     for gateway in gateways:

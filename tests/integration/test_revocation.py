@@ -15,16 +15,19 @@ from clinician_api.enrolment.file_authority import private_pem
 from clinician_api.enrolment.publishing import LIST_NAME
 from deploy.local.certificates import REVOCATIONS, Identity
 from deploy.local.services import BROKER, Services
+from deploy.local.state import State
 from device_adapters.contract.topics import READINGS_SHARED, Leaf, mounted, topic
+from ingest_service.store import migration
 from tests.support.enrolment import (
     Box,
     Enrolment,
     certificate_of,
+    empty,
     enrolment_server,
     register,
 )
 from tests.support.mqtt import DEADLINE_S, FAILURE, SUCCESS, Client, Door, ingest
-from tests.support.services import Broker, Database
+from tests.support.services import EMPTY, Broker, Database, cloned, running
 
 pytestmark = [pytest.mark.broker, pytest.mark.timescale]
 
@@ -106,14 +109,24 @@ class Site:
         )
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Generator[Database]:
+    """A broker that may be reloaded and killed, and a database, for the tests here alone."""
+    state = State(root=tmp_path_factory.mktemp("services"), tree=State().tree)
+    with running(Services(state)) as started, cloned(started, EMPTY) as database:
+        migration.apply(database.dsn())
+        yield database
+
+
 @pytest.fixture
-def site(tmp_path: Path, disposable_services: Services, database: Database) -> Generator[Site]:
-    broker = Broker(services=disposable_services)
-    folder = tmp_path / "enrolment"
-    folder.mkdir()
-    with enrolment_server(folder, database, broker=broker) as server:
-        register(database, OTHER)
-        yield Site(folder, server, broker)
+def site(tmp_path: Path, alone: Database) -> Generator[Site]:
+    # Each test begins with no list: its first one has the number of an earlier test's, as after
+    # a database was restored from a copy.
+    empty(alone)
+    broker = Broker(services=alone.services)
+    with enrolment_server(tmp_path, alone, broker=broker) as server:
+        register(alone, OTHER)
+        yield Site(tmp_path, server, broker)
 
 
 def test_a_revoked_gateway_is_cut_off_and_kept_out_and_another_is_undisturbed(
