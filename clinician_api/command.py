@@ -1,4 +1,4 @@
-"""The command ``hemvital-api``: run the server, make its key, issue tokens, register systems."""
+"""``hemvital-api``: run the server, make its key, issue tokens, register systems, gateways."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from psycopg import AsyncConnection
 
 from clinician_api import keys, observability, tokens
 from clinician_api.app import create_app
+from clinician_api.enrolment import command as enrolment
 from clinician_api.fhir.cursor import Cursors
 from clinician_api.keys import KeyFileError, Keys
 from clinician_api.observability import Metrics, monitoring_app
@@ -41,6 +42,12 @@ _MOST_MINUTES: Final = 24 * 60
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 done, 1 failed, 2 wrong usage or settings."""
     arguments = _parser().parse_args(argv)
+    if arguments.command in enrolment.COMMANDS:  # a process and settings of their own
+        return enrolment.carry_out(arguments)
+    return _carry_out(arguments)
+
+
+def _carry_out(arguments: argparse.Namespace) -> int:
     try:
         settings = load(os.environ)
     except SettingsError as error:
@@ -79,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--name", required=True, help="what people call it")
     add.add_argument("--unit", required=True, action="append", help="HSA-id; repeat for more")
     add.add_argument("--scopes", default=_SCOPES, help="SMART scopes, separated by spaces")
+    enrolment.add(commands)
     return parser
 
 

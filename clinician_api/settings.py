@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX: Final = "HEMVITAL_API_"
+_T = TypeVar("_T", bound=BaseSettings)
 
 
 class SettingsError(ValueError):
@@ -48,21 +49,39 @@ def load(environment: Mapping[str, str]) -> Settings:
     """Return the settings that the environment gives.
 
     Raises:
-        SettingsError: If a variable with the prefix is unknown (misspelt), missing or wrong;
-            pydantic-settings alone passes over unknown variables.
+        SettingsError: If a variable with the prefix is unknown (misspelt), missing or wrong.
     """
-    known = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    return read(Settings, environment, prefix=PREFIX, known=Settings.model_fields)
+
+
+def read(
+    kind: type[_T], environment: Mapping[str, str], *, prefix: str, known: Iterable[str]
+) -> _T:
+    """Return settings of one kind; pydantic-settings alone passes over unknown variables.
+
+    Args:
+        kind: What to return.
+        environment: All variables; those that begin with the prefix count.
+        prefix: Such as ``HEMVITAL_API_``.
+        known: Every name that may follow it; more than ``kind`` has where kinds share a prefix.
+
+    Raises:
+        SettingsError: If a variable is unknown, missing or wrong.
+    """
+    names = {prefix + name.upper(): name for name in known}
     for name in sorted(environment):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1)
+        if name.upper().startswith(prefix) and name.upper() not in names:
+            near = difflib.get_close_matches(name.upper(), names, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise SettingsError(f"{name} is not a setting of hemvital-api{hint}")
     given = {
-        known[name.upper()]: value for name, value in environment.items() if name.upper() in known
+        names[name.upper()]: value
+        for name, value in environment.items()
+        if names.get(name.upper()) in kind.model_fields
     }
     try:
-        return Settings.model_validate(given)
+        return kind.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]  # a value may be a secret
-        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+        name = prefix + "_".join(str(part) for part in first["loc"]).upper()
         raise SettingsError(f"{name}: {first['msg']}") from error

@@ -53,6 +53,12 @@ _FAILED: Final = 1
 _USAGE: Final = 2
 _WRONG: Final = 3
 _GOODBYE_S: Final = 3.0
+# A process of their own: what speaks HTTPS and X.509 is never loaded beside the radio.
+_OF_ENROLMENT: Final = {
+    "enrol": "get a certificate for a one-time code",
+    "renew": "get a new certificate by the one there is",
+    "retire": "make a box that goes back empty",
+}
 
 
 class AlreadyRunningError(Exception):
@@ -64,7 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 done; 1 failed; 2 usage or settings; 3 from ``status``: something is wrong.
     """
-    arguments = _parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
+    if given and given[0] in _OF_ENROLMENT:
+        program = sys.executable
+        os.execv(program, [program, "-P", "-m", "gateway.enrolment", *given])  # noqa: S606 - ourselves
+    arguments = _parser().parse_args(given)
     try:
         if arguments.command == "status":
             return _status(arguments)
@@ -90,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--settings", type=Path, metavar="FILE", help="settings, TOML")
     status.add_argument("--state", type=Path, metavar="DIR", help="the state directory")
     status.add_argument("--json", action="store_true", help="for programs")
+    for name, about in _OF_ENROLMENT.items():  # to be listed; `main` hands them over
+        commands.add_parser(name, help=about, add_help=False)
     return parser
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import trustme
 
+from clinician_api.enrolment.file_authority import FileAuthority
+from clinician_api.enrolment.publishing import LIST_NAME
 from deploy.local.state import State, write_private
 from device_adapters.contract.topics import Leaf, topic
 
 GATEWAYS: Final = ("gateway-1", "gateway-2")
 INGEST: Final = "ingest"
+REVOCATIONS: Final = "revocations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,16 @@ class Authority:
         """Who the broker is at this door."""
         return Identity(self.directory / "broker.pem", self.directory / "broker.key")
 
+    @property
+    def key(self) -> Path:
+        """Its private key: what a local enrolment server signs with."""
+        return self.directory / "ca.key"
+
+    @property
+    def revoked(self) -> Path:
+        """Return the directory with the list of certificates that the broker refuses."""
+        return self.directory / "revoked"
+
     def client(self, name: str) -> Identity:
         """Return where a client's certificate is, or will be."""
         clients = self.directory / "clients"
@@ -52,24 +66,27 @@ class Authority:
         """Make the authority and the broker's certificate, as far as they are missing."""
         if not self.certificate.exists():
             authority = trustme.CA(organization_name=f"Hemvital, local {self.directory.name}")
-            write_private(self._key, authority.private_key_pem.bytes())
+            write_private(self.key, authority.private_key_pem.bytes())
             write_private(self.certificate, authority.cert_pem.bytes())
         self.issue(self.broker, "localhost", "127.0.0.1", "::1", common_name="localhost")
+
+    def create_list(self) -> None:
+        """Make the list of revoked certificates, with nobody on it, if there is none."""
+        if not (self.revoked / LIST_NAME).exists():
+            own = FileAuthority.load(self.certificate, self.key)
+            content = own.revocation_list([], number=0, at=datetime.now(UTC))
+            write_private(self.revoked / LIST_NAME, content.encode())
 
     def issue(self, identity: Identity, *hosts: str, common_name: str) -> None:
         """Issue a certificate unless it is there already."""
         if identity.certificate.exists():
             return
-        authority = trustme.CA.from_pem(self.certificate.read_bytes(), self._key.read_bytes())
+        authority = trustme.CA.from_pem(self.certificate.read_bytes(), self.key.read_bytes())
         issued = authority.issue_cert(*hosts, common_name=common_name)
         write_private(identity.key, issued.private_key_pem.bytes())
         # Last: where there is a certificate, its key is there too.
         chain = b"".join(each.bytes() for each in issued.cert_chain_pems)
         write_private(identity.certificate, chain)
-
-    @property
-    def _key(self) -> Path:
-        return self.directory / "ca.key"
 
 
 class Certificates:
@@ -91,7 +108,9 @@ class Certificates:
         """Make the authorities and what a local installation needs, as far as it is missing."""
         for authority in (self.gateways, self.services):
             authority.create()
-        self.services.issue(self.service(INGEST), common_name=f"service:{INGEST}")
+        self.gateways.create_list()
+        for name in (INGEST, REVOCATIONS):
+            self.services.issue(self.service(name), common_name=f"service:{name}")
         for gateway_id in GATEWAYS:
             self.issue_gateway(gateway_id)
 

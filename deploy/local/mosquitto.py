@@ -22,6 +22,7 @@ _SERVICES_LISTENER: Final = "\nlistener 8884 127.0.0.1\n"
 # Places in the sandbox.
 _SETTINGS: Final = "/etc/mosquitto"
 _STORE: Final = "/var/lib/mosquitto"
+_REVOKED: Final = "/etc/mosquitto/revoked"
 
 _START_DEADLINE_S: Final = 30.0  # it reads its whole store first
 _STOP_DEADLINE_S: Final = 20.0
@@ -90,6 +91,8 @@ class Mosquitto:
             self._state.tree,
             [
                 Mount(source=self._state.mosquitto, target=_STORE, is_writable=True),
+                # The directory and not the file: a new list takes the old one's place.
+                Mount(source=self._certificates.gateways.revoked, target=_REVOKED),
                 *(
                     Mount(source=source, target=f"{_SETTINGS}/{name}")
                     for name, source in files.items()

@@ -24,6 +24,8 @@ ROLES: Final = (
     "hemvital_operator",
     "hemvital_api",
     "hemvital_jobs",
+    "hemvital_enrolment",
+    "hemvital_revocations",
 )
 DATABASE: Final = "hemvital"
 

@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 
 SELECT format('CREATE ROLE %I', name)
   FROM unnest(ARRAY['hemvital_owner', 'hemvital_ingest', 'hemvital_operator', 'hemvital_api',
-                    'hemvital_jobs']) AS name
+                    'hemvital_jobs', 'hemvital_enrolment', 'hemvital_revocations']) AS name
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
 \gexec
 -- CREATEDB: the owner makes the databases of the tests; production may take it away.
@@ -18,6 +18,8 @@ ALTER ROLE hemvital_operator LOGIN PASSWORD :'hemvital_operator';
 GRANT hemvital_ingest TO hemvital_operator;
 ALTER ROLE hemvital_api LOGIN PASSWORD :'hemvital_api';
 ALTER ROLE hemvital_jobs LOGIN PASSWORD :'hemvital_jobs';
+ALTER ROLE hemvital_enrolment LOGIN PASSWORD :'hemvital_enrolment';
+ALTER ROLE hemvital_revocations LOGIN PASSWORD :'hemvital_revocations';
 
 -- An empty database with the extensions, to clone from: the owner could not add them.
 SELECT 'CREATE DATABASE hemvital_empty TEMPLATE template0'
@@ -39,4 +41,5 @@ SELECT 'CREATE DATABASE hemvital TEMPLATE hemvital_empty OWNER hemvital_owner'
  WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'hemvital')
 \gexec
 REVOKE ALL ON DATABASE hemvital FROM PUBLIC;
-GRANT CONNECT ON DATABASE hemvital TO hemvital_ingest, hemvital_operator, hemvital_api, hemvital_jobs;
+GRANT CONNECT ON DATABASE hemvital TO hemvital_ingest, hemvital_operator, hemvital_api,
+                                   hemvital_jobs, hemvital_enrolment, hemvital_revocations;

@@ -13,6 +13,8 @@ _INGEST = "hemvital_ingest"
 _API = "hemvital_api"
 _OPERATOR = "hemvital_operator"
 _JOBS = "hemvital_jobs"
+_ENROLMENT = "hemvital_enrolment"
+_REVOCATIONS = "hemvital_revocations"
 
 
 @pytest.mark.parametrize(
@@ -125,6 +127,24 @@ _JOBS = "hemvital_jobs"
         (_OPERATOR, "UPDATE gateway_configuration SET decided_by = 'x'"),
         (_OPERATOR, "UPDATE gateway_status SET is_online = true"),
         (_API, "SELECT * FROM gateway_status"),
+        # Enrolment knows gateways and no patient; what was issued and noted stays as it was.
+        (_ENROLMENT, "SELECT * FROM patient"),
+        (_ENROLMENT, "SELECT * FROM device"),
+        (_ENROLMENT, "SELECT * FROM observation"),
+        (_ENROLMENT, "INSERT INTO gateway VALUES ('x', gen_random_uuid())"),
+        (_ENROLMENT, "UPDATE enrolment_code SET expires_at = now()"),
+        (_ENROLMENT, "UPDATE gateway_certificate SET key_digest = ''"),
+        (_ENROLMENT, "DELETE FROM gateway_certificate"),
+        (_ENROLMENT, "UPDATE enrolment_event SET cause = NULL"),
+        (_ENROLMENT, "DELETE FROM enrolment_event"),
+        # Beside the broker: whom to refuse, and nothing to be enrolled with.
+        (_REVOCATIONS, "SELECT * FROM gateway_certificate"),
+        (_REVOCATIONS, "SELECT * FROM enrolment_code"),
+        (_REVOCATIONS, "UPDATE revocation_list SET content = ''"),
+        (_REVOCATIONS, "SELECT * FROM gateway"),
+        (_INGEST, "SELECT * FROM enrolment_code"),
+        (_API, "SELECT * FROM enrolment_code"),
+        (_API, "SELECT * FROM gateway_certificate"),
     ],
 )
 def test_a_role_may_not(database: Database, role: str, statement: str) -> None:

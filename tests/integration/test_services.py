@@ -74,7 +74,11 @@ def test_the_owner_makes_a_hypertable(empty_database: Database) -> None:
 
 @pytest.mark.timescale
 @pytest.mark.parametrize(
-    "role", ["hemvital_ingest", "hemvital_operator", "hemvital_api", "hemvital_jobs"]
+    "role",
+    [
+        *("hemvital_ingest", "hemvital_operator", "hemvital_api", "hemvital_jobs"),
+        *("hemvital_enrolment", "hemvital_revocations"),
+    ],
 )
 def test_a_service_logs_in_and_cannot_create_a_table(
     role: str, services: Services, empty_database: Database

@@ -112,7 +112,7 @@ def running_api(
         process=process,
     )
     try:
-        _await_ready(api)
+        wait_until_ready(api.process, api.monitoring_url, api.log)
         yield api
     finally:
         api.close_clients()
@@ -208,14 +208,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _await_ready(api: Api) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], monitoring_url: str, log: Path) -> None:
+    """Wait until a server can do its work; one that cannot is ended, with its log's last lines."""
     try:
-        _await(lambda: api.process.poll() is not None or _answers(f"{api.monitoring_url}/readyz"))
+        _await(lambda: process.poll() is not None or _answers(f"{monitoring_url}/readyz"))
     except TimeoutError:
-        api.kill()
-    if api.process.poll() is not None:
-        log = api.log.read_text(encoding="utf-8")[-2000:]
-        raise RuntimeError(f"hemvital-api did not start: {log}")
+        process.kill()
+        process.wait(_STOP_S)
+    if process.poll() is not None:
+        text = log.read_text(encoding="utf-8")[-2000:]
+        raise RuntimeError(f"hemvital-api did not start: {text}")
 
 
 def _await(is_true: Callable[[], bool]) -> None:

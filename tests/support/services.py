@@ -35,7 +35,7 @@ class Database:
     name: str
 
     def dsn(self, role: str = OWNER) -> str:
-        """Return how a role connects: hemvital_owner, _ingest, _api or _jobs."""
+        """Return how a role connects: hemvital_owner, _ingest, _api, _jobs, _enrolment …"""
         return self.services.database.dsn(role, self.name)
 
     def close_to_sessions(self) -> None:
