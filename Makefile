@@ -115,7 +115,7 @@ lock: setup ## Pin every Python package anew, with hashes
 	@# What a gateway carries is what was tested: the same versions, and Linux alone.
 	@.venv/bin/uv pip compile --quiet --python-platform linux --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' \
-	  --extra gateway --constraint requirements/dev.txt pyproject.toml \
+	  --extra gateway --extra gateway-enrolment --constraint requirements/dev.txt pyproject.toml \
 	  --output-file requirements/gateway.txt
 
 .PHONY: clean

@@ -46,6 +46,15 @@ class ClockSource(StrEnum):
     TRUSTED = "trusted"  # the operator: the machine's clock is right by other means
 
 
+def source_of_this_machine() -> ClockSource:
+    """Return who can vouch for the clock here: systemd's time service where it runs.
+
+    The kernel forgets after some nine hours without network that its clock was ever set; the
+    service's file lasts until the next boot, and what a clock loses until then is little.
+    """
+    return ClockSource.FILE if TIMESYNCD_FILE.parent.is_dir() else ClockSource.ADJTIMEX
+
+
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """One moment: ``at`` in UTC, ``monotonic_ns`` since boot, and whether ``at`` is right."""
 

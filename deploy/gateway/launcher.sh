@@ -6,7 +6,7 @@ if [ ! -x "$program" ]; then
     echo "hemvital-gateway: no release is in use; install the package again" >&2
     exit 1
 fi
-export HEMVITAL_GATEWAY_FILE="${HEMVITAL_GATEWAY_FILE:-/var/lib/hemvital-gateway/gateway.toml}"
+export HEMVITAL_GATEWAY_FILE="${HEMVITAL_GATEWAY_FILE:-/var/lib/hemvital-gateway/identity/settings.toml}"
 if [ "$(id -u)" != 0 ]; then
     exec "$program" "$@"
 fi

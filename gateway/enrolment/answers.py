@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from device_adapters.contract.elements import ContractError
 from device_adapters.contract.enrolment import CertificateAnswer
 from device_adapters.contract.topics import Leaf, topic
+from gateway.clock import source_of_this_machine
 from gateway.enrolment import files
 from gateway.enrolment.failures import AnswerError, ClockError
 
@@ -143,6 +144,7 @@ def _settings(answer: CertificateAnswer, state: Path, timezone: str) -> bytes:
         "id": answer.gateway_id,
         "state": str(state),
         "timezone": timezone,
+        "clock": source_of_this_machine(),
         "broker_host": answer.broker_host,
         "broker_port": answer.broker_port,
         "broker_authority": str(identity / files.AUTHORITY),

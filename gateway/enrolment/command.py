@@ -20,7 +20,7 @@ from tenacity import (
 )
 
 from device_adapters.contract.enrolment import CodeError, read_code
-from gateway.clock import ClockSource, SystemClock
+from gateway.clock import ClockSource, SystemClock, source_of_this_machine
 from gateway.enrolment import files, steps
 from gateway.enrolment.answers import About
 from gateway.enrolment.failures import ClockError, EnrolmentError, Exit
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     renew.add_argument("--attempts", type=int, default=_ATTEMPTS, help="while not yet possible")
     renew.set_defaults(work=_renew)
     for command in (enrol, renew):
-        command.add_argument("--clock", type=ClockSource, default=ClockSource.ADJTIMEX)
+        command.add_argument("--clock", type=ClockSource, default=source_of_this_machine())
         command.add_argument("--clock-wait", type=int, default=_CLOCK_S, metavar="SECONDS")
     leave = commands.add_parser("retire", help="make a box that goes back empty")
     leave.add_argument("--force", action="store_true", help="lose what was not delivered")
@@ -122,7 +122,7 @@ def _renew(arguments: argparse.Namespace) -> None:
         except EnrolmentError as error:
             steps.note_failure(state, error, _now())
             raise
-    print(f"Renewed. {_until(renewed)} The gateway uses it from its next start on.")
+    print(f"Renewed. {_until(renewed)} The gateway takes it within seconds.")
 
 
 def _attempts(most: int) -> Retrying:

@@ -45,8 +45,8 @@ def box(tmp_path: Path) -> Generator[Box]:
 def enrol(box: Box, broker: Broker, gateway_id: str, port: int) -> None:
     """Write what enrolment writes: from then on the service has something to start with."""
     identity = broker.gateway(gateway_id)
-    box.state.mkdir(parents=True, exist_ok=True)
-    (box.state / "gateway.toml").write_text(
+    (box.state / "identity").mkdir(parents=True, exist_ok=True)
+    (box.state / "identity" / "settings.toml").write_text(
         f'id = "{gateway_id}"\nstate = "/var/lib/hemvital-gateway"\n'
         f'broker_host = "{broker.host}"\nbroker_port = {port}\n'
         f'broker_authority = "/host{broker.authority}"\n'
@@ -177,7 +177,9 @@ def test_an_image_that_is_being_made_gets_sound_units_that_start_at_boot(
     assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
     # The command runs from what the package brought, and knows where enrolment writes.
     assert status.returncode == 2
-    assert status.stderr.startswith("Settings file /var/lib/hemvital-gateway/gateway.toml: ")
+    assert status.stderr.startswith(
+        "Settings file /var/lib/hemvital-gateway/identity/settings.toml: "
+    )
 
 
 def test_a_purge_does_not_lose_readings_silently(box: Box, package: Path) -> None:
@@ -230,7 +232,7 @@ def test_the_package_is_made_of_what_belongs_to_it(package: Path, tmp_path: Path
         place.removeprefix("usr/lib/hemvital-gateway/release/lib/") for place in places
     }
     # The server's half, its libraries and the development tools stay at home.
-    assert not [place for place in places if re.search(r"/(ingest_service|fastapi|pytest)", place)]
+    assert not [place for place in places if re.search(r"/(ingest_service|fastapi|pytest)/", place)]
     assert not [place for place in places if place.startswith(("etc/", "opt/", "var/"))]
 
 
