@@ -83,7 +83,7 @@ class Decoder:
         with self._database.transaction() as connection:
             for entry in entries:
                 if (reading := _read(self._adapters.get(entry.adapter), entry)) is not None:
-                    record = to_record(entry, reading, epoch, self._zone)
+                    record = to_record(entry, reading, entry.epoch or epoch, self._zone)
                     self._add(connection, record, journal=entry.number)
                 connection.execute(
                     "UPDATE journal SET is_decoded = 1 WHERE number = ?", (entry.number,)

@@ -112,5 +112,7 @@ CREATE TABLE measured (                     -- each device's last reading, to te
     at_us INTEGER NOT NULL,                 -- effective
     PRIMARY KEY (device, person, kind)
 ) STRICT;
+-- Which epoch names the record, where it is not the one at the time of decoding: a salvaged entry.
+ALTER TABLE journal ADD COLUMN epoch TEXT;
 """,
 )
