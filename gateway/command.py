@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from device_adapters import registry
-from device_adapters.contract.standing import GatewayStatus
+from device_adapters.contract.standing import GatewayStatus, Happening, Problem
 from gateway.ble.agent import PairingWindow
 from gateway.ble.radio import Radio
 from gateway.ble.visit import Visitor
@@ -30,12 +30,16 @@ from gateway.decoding import Decoder
 from gateway.forwarding import Forwarder
 from gateway.observability import HealthServer, Metrics, set_up_logs
 from gateway.publisher import MqttPublisher
+from gateway.reporting import LoggedReports, Reports
 from gateway.service import Decoding, Upkeep, serve
 from gateway.settings import Settings, SettingsError, load
 from gateway.status import describe, read_status
-from gateway.store.database import Database, DatabaseError, open_database
+from gateway.store import run
+from gateway.store.database import Database, DatabaseError, is_full
 from gateway.store.journal import Journal
 from gateway.store.outbox import Outbox
+from gateway.store.room import Reserve, Room
+from gateway.store.salvage import Salvaged, open_repaired
 
 logger = logging.getLogger(__name__)
 
@@ -92,9 +96,9 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _run(settings: Settings) -> int:
     set_up_logs(settings.log_level)
-    with _opened(settings.state) as database:
+    with _opened(settings.state) as (database, salvaged):
         try:
-            asyncio.run(_serve(settings, database))
+            asyncio.run(_serve(settings, database, salvaged))
         except ExceptionGroup:
             logger.exception("gateway failed")
             return _FAILED
@@ -102,21 +106,40 @@ def _run(settings: Settings) -> int:
 
 
 @contextmanager
-def _opened(directory: Path) -> Generator[Database]:
+def _opened(directory: Path) -> Generator[tuple[Database, Salvaged | None]]:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (directory / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise AlreadyRunningError(f"a gateway is running on {directory}") from error
-        database = open_database(directory, _now())
+        reserve = Reserve(directory)
         try:
-            yield database
+            database, salvaged = open_repaired(directory, _now())
+        except (sqlite3.Error, OSError) as error:
+            if not (is_full(error) and reserve.release()):
+                raise
+            database, salvaged = open_repaired(directory, _now())
+        try:
+            yield database, salvaged
         finally:
             database.close()
+            reserve.take()
 
 
-async def _serve(settings: Settings, database: Database) -> None:
+def _tell_start(reports: Reports, *, is_unclean: bool, salvaged: Salvaged | None) -> None:
+    if is_unclean:
+        reports.note(Happening.STARTED_AFTER_UNCLEAN_STOP)
+    else:
+        reports.note(Happening.STARTED)
+    if salvaged is not None:
+        reports.note(Happening.JOURNAL_REPAIRED, detail=str(salvaged))
+        reports.begin(Problem.JOURNAL_DAMAGED, detail=str(salvaged))
+    else:
+        reports.end(Problem.JOURNAL_DAMAGED)
+
+
+async def _serve(settings: Settings, database: Database, salvaged: Salvaged | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -124,6 +147,10 @@ async def _serve(settings: Settings, database: Database) -> None:
 
     clock, metrics, adapters = SystemClock(settings.clock), Metrics(), registry.load()
     journal, outbox = Journal(database, clock), Outbox(database, now=_now)
+    reports = LoggedReports()
+    room = Room(database, outbox, reports, directory=settings.state, max_bytes=settings.max_bytes)
+    is_unclean = run.begin(database, clock)
+    _tell_start(reports, is_unclean=is_unclean or salvaged is not None, salvaged=salvaged)
     journal.settle_all()
     publisher = MqttPublisher(settings)
     forwarder = Forwarder(
@@ -137,7 +164,7 @@ async def _serve(settings: Settings, database: Database) -> None:
     decoder = Decoder(database, journal, outbox, adapters, settings.zone)
     decoding = Decoding(decoder, clock, forwarder, metrics)
     radio = Radio(
-        Visitor(journal, adapters, clock, metrics, decoding.wake),
+        Visitor(journal, adapters, clock, metrics, decoding.wake, lambda: room.has_room),
         adapters,
         PairingWindow(
             settings.devices, open_s=settings.pairing_window_s, monotonic_s=time.monotonic
@@ -146,6 +173,7 @@ async def _serve(settings: Settings, database: Database) -> None:
         devices=settings.devices,
         cool_down_s=settings.cool_down_s,
         adapter=settings.adapter,
+        may_visit=lambda: room.has_room,
     )
     upkeep = Upkeep(
         outbox,
@@ -154,6 +182,7 @@ async def _serve(settings: Settings, database: Database) -> None:
         directory=settings.state,
         tell=publisher.publish_status,
         software=f"hemvital {version('hemvital')}",
+        room=room,
     )
 
     def reconnected() -> None:
@@ -163,6 +192,8 @@ async def _serve(settings: Settings, database: Database) -> None:
     def problems() -> Iterable[str]:
         if not radio.is_listening:
             yield "the radio does not listen"
+        if not room.has_room:
+            yield "the disk is full: devices are left alone"
         if not publisher.is_connected:
             yield f"the broker is not connected: {publisher.problem}"
 
@@ -171,6 +202,7 @@ async def _serve(settings: Settings, database: Database) -> None:
         publisher.start(on_change=forwarder.wake, on_connected=reconnected)
         try:
             await serve(radio, decoding, forwarder, upkeep, drain_s=settings.drain_s, stop=stop)
+            run.end(database, clock)
         finally:
             publisher.publish_status(GatewayStatus(is_online=False, at=_now()))
             await publisher.stop(_GOODBYE_S)

@@ -44,7 +44,7 @@ from gateway.store.outbox import MAX_RECORD_BYTES, Outbox
 
 logger = logging.getLogger(__name__)
 
-BATCH: Final = 64
+BATCH: Final = 8  # what is decoded in one go: an indication waits for its end
 
 _UNCORRECTED: Final = """
 SELECT journal.number, facts, record

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -15,14 +16,17 @@ from device_adapters.contract.standing import GatewayStatus
 from gateway.clock import Clock
 from gateway.decoding import Decoder
 from gateway.observability import Metrics
-from gateway.store.database import checkpoint
+from gateway.store.database import checkpoint, has_short_log, is_full
 from gateway.store.outbox import Outbox
+from gateway.store.room import Room
 
 logger = logging.getLogger(__name__)
 
 _STATUS_S: Final = 60.0
 _MEASURE_S: Final = 5.0
-_CHECKPOINT_S: Final = 20.0
+_CHECKPOINT_S: Final = 300.0
+_LOG_S: Final = 5.0
+_ROOM_S: Final = 5.0
 _PRUNE_S: Final = 3600.0
 _CLOCK_S: Final = 5.0
 _PAUSE_S: Final = 0.02
@@ -118,10 +122,13 @@ class Decoding:
         """Decode and correct until cancelled."""
         while True:
             self._journalled.clear()
-            while count := self._decoder.decode():
-                self._note(count)
-                await asyncio.sleep(0)  # an indication may be waiting
-            await self._correct_all()
+            try:
+                while count := self._decoder.decode():
+                    self._note(count)
+                    await asyncio.sleep(0)  # an indication may be waiting
+                await self._correct_all()
+            except sqlite3.Error as error:
+                self._survive(error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CLOCK_S):
                     await self._journalled.wait()
@@ -131,6 +138,13 @@ class Decoding:
         """Decode everything that can be decoded now."""
         while count := self._decoder.decode():
             self._note(count)
+
+    def _survive(self, error: sqlite3.Error) -> None:
+        """Go on after a full disk: what is journalled is decoded when there is room."""
+        if not is_full(error):
+            raise error
+        self._metrics.failures.labels("full").inc()
+        logger.error("not decoded: the disk is full", extra={"reason": str(error)})
 
     def _note(self, count: int) -> None:
         self._metrics.decoded.inc(count)
@@ -166,6 +180,7 @@ class Upkeep:
         directory: Where the gateway's file is.
         tell: Publishes a status.
         software: Name and version, for the status.
+        room: Looks after the disk.
     """
 
     def __init__(
@@ -177,6 +192,7 @@ class Upkeep:
         directory: Path,
         tell: Callable[[GatewayStatus], None],
         software: str,
+        room: Room | None = None,
     ) -> None:
         self._outbox = outbox
         self._clock = clock
@@ -184,13 +200,15 @@ class Upkeep:
         self._directory = directory
         self._tell = tell
         self._software = software
+        self._room = room
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._every(_MEASURE_S, self._measure))
             tasks.create_task(self._every(_STATUS_S, self.tell_status))
-            tasks.create_task(self._every(_PRUNE_S, self._prune))
+            tasks.create_task(self._forget())
+            tasks.create_task(self._every(_ROOM_S, self._look))
             tasks.create_task(self._checkpoints())
 
     def tell_status(self) -> None:
@@ -219,15 +237,35 @@ class Upkeep:
             work()
             await asyncio.sleep(interval_s)
 
-    def _prune(self) -> None:
-        if not self._clock.read().is_synchronised:
-            return  # a clock that jumped ahead would make everything look old
-        if pruned := self._outbox.prune():
-            logger.info("old records forgotten", extra={"records": pruned})
+    def _look(self) -> None:
+        if self._room is not None:
+            self._room.look()
+
+    async def _forget(self) -> None:
+        while True:
+            try:
+                if self._room is not None:
+                    for _ in self._room.shrinking():
+                        await asyncio.sleep(0)  # an indication may be waiting
+                # A clock that jumped ahead would make everything look old.
+                if self._clock.read().is_synchronised:
+                    for _ in self._outbox.pruning():
+                        await asyncio.sleep(0)
+            except sqlite3.Error as error:
+                if not is_full(error):
+                    raise
+                logger.warning("nothing forgotten: the disk is full")
+            await asyncio.sleep(_PRUNE_S)
 
     async def _checkpoints(self) -> None:
+        began_s = time.monotonic()
         while True:
-            await asyncio.sleep(_CHECKPOINT_S)
+            await asyncio.sleep(_LOG_S)
+            # Each checkpoint writes a page once, however often it changed since the last.
+            is_due = time.monotonic() - began_s >= _CHECKPOINT_S
+            if not is_due and has_short_log(self._directory):
+                continue
+            began_s = time.monotonic()
             try:
                 await asyncio.to_thread(checkpoint, self._directory)
             except sqlite3.Error as error:

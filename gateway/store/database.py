@@ -204,6 +204,11 @@ def checkpoint(directory: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
 
+def has_short_log(directory: Path) -> bool:
+    """Tell whether the log is still within the room laid out for it."""
+    return log_of(directory / FILE_NAME).stat().st_size <= LOG_BYTES
+
+
 def flush_directory(directory: Path) -> None:
     """Put names that were made, changed or removed in a directory on the disk."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

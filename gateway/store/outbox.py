@@ -292,6 +292,7 @@ class Outbox:
             with database.transaction(is_durable=False) as connection:
                 changed = connection.execute(_SOME_AGAIN, (SLICE,)).rowcount
             if not changed:
+                yield from self.hastening(0)
                 break
             yield
         with database.transaction(is_durable=bool(receipt.conflicts)) as connection:
@@ -358,6 +359,14 @@ class Outbox:
         """Return how the outbox stands."""
         return standing(self._database.connection)
 
+    @property
+    def has_delivered(self) -> bool:
+        """Tell whether there is anything that may be forgotten."""
+        found = self._database.connection.execute(
+            "SELECT 1 FROM outbox WHERE delivered_us IS NOT NULL LIMIT 1"
+        )
+        return found.fetchone() is not None
+
     def prune(self) -> int:
         """Forget what was delivered long ago, with its journal entries; return how many."""
         return _whole(self.pruning())
@@ -391,9 +400,7 @@ class Outbox:
 
     def _sweep(self, table: str, query: str, bound: tuple[int, ...]) -> Generator[None]:
         number = 0
-        while rows := self._database.connection.execute(
-            query, (*bound, number, SLICE)
-        ).fetchall():
+        while rows := self._database.connection.execute(query, (*bound, number, SLICE)).fetchall():
             number = rows[-1][0]
             if useless := [(each,) for each, is_useless in rows if is_useless]:
                 with self._database.transaction(is_durable=False) as connection:

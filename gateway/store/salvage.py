@@ -240,9 +240,7 @@ def _is_sound(name: str, values: Sequence[Value]) -> bool:
     return True
 
 
-def _put_in_order(
-    connection: sqlite3.Connection, now: datetime, unreadable: int
-) -> Salvaged:
+def _put_in_order(connection: sqlite3.Connection, now: datetime, unreadable: int) -> Salvaged:
     """Number what nobody has received anew, and find a place for what has lost its own."""
     (missing,) = connection.execute(_GAPS).fetchone()
     waiting = connection.execute(_UNRECEIVED).fetchall()

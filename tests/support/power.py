@@ -26,7 +26,9 @@ from pathlib import Path
 from typing import Any, Final
 
 _SECTOR: Final = 512
-_WAL_OR_JOURNAL: Final = 0x00000800 | 0x00004000 | 0x00080000  # SQLITE_OPEN_MAIN_JOURNAL, SUPER, WAL
+_WAL_OR_JOURNAL: Final = (
+    0x00000800 | 0x00004000 | 0x00080000
+)  # SQLITE_OPEN_MAIN_JOURNAL, SUPER, WAL
 _NAME: Final = b"recording"
 
 
@@ -81,9 +83,7 @@ class _Node:
 
     durable: bytearray = field(default_factory=bytearray)
     # (offset, bytes) is a write, (size, None) a truncation; not synced yet.
-    pending: list[tuple[int, bytes | None]] = field(
-        default_factory=list[tuple[int, bytes | None]]
-    )
+    pending: list[tuple[int, bytes | None]] = field(default_factory=list[tuple[int, bytes | None]])
     is_named_by_sync: bool = False
 
 
