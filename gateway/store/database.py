@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 FILE_NAME: Final = "gateway.sqlite3"
 PAGE_BYTES: Final = 1024  # of new files; an older file keeps its own
 LOG_BYTES: Final = 1 << 20
-_WHOLE_CHECK_BYTES: Final = 64 << 20
+WHOLE_CHECK_BYTES: Final = 64 << 20
 _MOST_GENERATIONS: Final = 255  # what is beyond is no version but damage
 _EPOCH_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PRIMARY: Final = 0xFF  # of an extended result code
@@ -267,7 +267,7 @@ def _check(connection: sqlite3.Connection) -> None:
     (size,) = connection.execute(
         "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
     ).fetchone()
-    is_whole = size <= _WHOLE_CHECK_BYTES and _was_left_open(connection)
+    is_whole = size <= WHOLE_CHECK_BYTES and _was_left_open(connection)
     rows = connection.execute("PRAGMA integrity_check(1)" if is_whole else "PRAGMA quick_check(1)")
     if (found := str(rows.fetchone()[0])) != "ok":
         raise sqlite3.DatabaseError(found)

@@ -29,6 +29,7 @@ from device_adapters.contract import messages
 from device_adapters.contract.messages import ContractError, Device
 from gateway.store.database import (
     FILE_NAME,
+    WHOLE_CHECK_BYTES,
     Database,
     flush_directory,
     log_of,
@@ -125,7 +126,46 @@ def open_repaired(directory: Path, now: datetime) -> tuple[Database, Salvaged | 
         logger.critical("journal was repaired", extra={"result": str(results[0])})
 
     database = open_database(directory, now, repair=repair)
+    if not results and (garbled := _garbled(database.connection)):
+        # SQLite finds nothing wrong with a page whose values are another's.
+        database.close()
+        logger.critical("journal is damaged", extra={"reason": garbled})
+        repair(directory, now)
+        database = open_database(directory, now)
     return database, results[0] if results else None
+
+
+def _garbled(connection: sqlite3.Connection) -> str | None:
+    """Return the first row that its readers could not understand."""
+    connection.text_factory = bytes
+    try:
+        for name, table in tables_of(connection).items():
+            # Of a very large file only what waits; "journal" has no such column.
+            large = name == "outbox" and _is_large(connection)
+            query = f"SELECT rowid, * FROM {name}"  # noqa: S608 a name of ours
+            for row, *values in connection.execute(
+                query + " WHERE delivered_us IS NULL" if large else query
+            ):
+                if not _can_be_used(table, row, values):
+                    return f"{name}, row {row}"
+    finally:
+        connection.text_factory = str
+    return None
+
+
+def _is_large(connection: sqlite3.Connection) -> bool:
+    (size,) = connection.execute(
+        "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+    ).fetchone()
+    return int(size) > WHOLE_CHECK_BYTES
+
+
+def _can_be_used(table: Table, row: int, found: Sequence[Value]) -> bool:
+    try:
+        values = [table.as_stored(place, value) for place, value in enumerate(found)]
+    except UnicodeDecodeError:
+        return False
+    return table.takes(row, values) and _is_sound(table.name, values)
 
 
 def salvage(directory: Path, now: datetime) -> Salvaged:

@@ -37,6 +37,17 @@ class Table:
         pairs = zip(self.columns, values, strict=False)
         return row > 0 and all(_fits(column, value) for column, value in pairs)
 
+    def as_stored(self, place: int, value: Value) -> Value:
+        """Return what a page holds for a column's value; texts come as bytes, which they may be.
+
+        Raises:
+            UnicodeDecodeError: If a text is none.
+        """
+        column = self.columns[place]
+        if column.is_row:
+            return None
+        return value.decode() if isinstance(value, bytes) and column.kind is str else value
+
     def insertion(self, count: int) -> str:
         """Return the statement that adds a row of so many columns, unless its key is there."""
         names = ", ".join(column.name for column in self.columns[:count])
@@ -52,23 +63,24 @@ class Table:
 def tables_of(connection: sqlite3.Connection) -> Mapping[str, Table]:
     """Return the tables of an open file of this release, but for what each start makes itself."""
     names = connection.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-        " AND name <> 'step'"
+        "SELECT CAST(name AS BLOB) FROM sqlite_master WHERE type = 'table'"
+        " AND name NOT LIKE 'sqlite_%' AND name <> 'step'"
     ).fetchall()
-    return {name: _table(connection, name) for (name,) in names}
+    return {name.decode(): _table(connection, name.decode()) for (name,) in names}
 
 
 def _table(connection: sqlite3.Connection, name: str) -> Table:
     found = connection.execute(
-        'SELECT name, type, "notnull", pk FROM pragma_table_info(?)', (name,)
+        'SELECT CAST(name AS BLOB), CAST(type AS BLOB), "notnull", pk FROM pragma_table_info(?)',
+        (name,),
     ).fetchall()
     keys = sum(bool(key) for *_, key in found)
     columns = [
         Column(
-            name=column,
-            kind=_TYPES[kind],
+            name=column.decode(),
+            kind=_TYPES[kind.decode()],
             may_be_null=not is_needed and not key,
-            is_row=bool(key) and keys == 1 and kind == "INTEGER",
+            is_row=bool(key) and keys == 1 and kind == b"INTEGER",
         )
         for column, kind, is_needed, key in found
     ]
