@@ -78,7 +78,7 @@ def _table(connection: sqlite3.Connection, name: str) -> Table:
     columns = [
         Column(
             name=column.decode(),
-            kind=_TYPES[kind.decode()],
+            kind=_TYPES.get(kind.decode(), object),  # a later release may know more kinds
             may_be_null=not is_needed and not key,
             is_row=bool(key) and keys == 1 and kind == b"INTEGER",
         )
