@@ -164,7 +164,7 @@ async def _serve(settings: Settings, database: Database, salvaged: Salvaged | No
     decoder = Decoder(database, journal, outbox, adapters, settings.zone)
     decoding = Decoding(decoder, clock, forwarder, metrics)
     radio = Radio(
-        Visitor(journal, adapters, clock, metrics, decoding.wake, lambda: room.has_room),
+        Visitor(journal, adapters, clock, metrics, decoding.wake, may_go_on=lambda: room.has_room),
         adapters,
         PairingWindow(
             settings.devices, open_s=settings.pairing_window_s, monotonic_s=time.monotonic

@@ -168,9 +168,10 @@ class Forwarder:
                     await self._changed.wait()
 
     async def _send_all(self) -> bool:
-        while (is_all := self._send_one()) is None:
+        while True:
+            if (is_all := self._send_one()) is not None:
+                return is_all
             await asyncio.sleep(0)  # an indication may be waiting
-        return is_all
 
     async def _listen(self) -> None:
         while True:

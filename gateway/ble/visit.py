@@ -84,6 +84,7 @@ class Visitor:
         clock: Clock,
         metrics: Metrics,
         on_journalled: Callable[[], None],
+        *,
         may_go_on: Callable[[], bool] = lambda: True,
     ) -> None:
         self._may_go_on = may_go_on
@@ -109,7 +110,7 @@ class Visitor:
             self._journal,
             self._metrics,
             self._on_journalled,
-            self._may_go_on,
+            may_go_on=self._may_go_on,
         )
         try:
             async with asyncio.timeout(_VISIT_S):
@@ -160,6 +161,7 @@ class _Visit:
         journal: Journal,
         metrics: Metrics,
         on_journalled: Callable[[], None],
+        *,
         may_go_on: Callable[[], bool],
     ) -> None:
         self._may_go_on = may_go_on

@@ -160,8 +160,6 @@ def open_file(path: Path) -> Database:
         _check(connection)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-                raise sqlite3.DatabaseError("tables and no version")
             connection.executescript(
                 f"BEGIN; {schema.TABLES} PRAGMA user_version = {schema.GENERATION}; COMMIT;"
             )
@@ -262,6 +260,8 @@ def _check(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if not 0 <= version <= _MOST_GENERATIONS:
         raise sqlite3.DatabaseError(f"version {version} is none")
+    if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        raise sqlite3.DatabaseError("tables and no version")
     if version > schema.GENERATION:
         raise DatabaseError(f"{FILE_NAME} was made by a later release (version {version})")
     (size,) = connection.execute(

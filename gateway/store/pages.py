@@ -31,6 +31,8 @@ _FRAME_HEADER: Final = 24
 _LOG_MAGIC: Final = {0x377F0682: "<", 0x377F0683: ">"}
 _MOST_PAYLOAD: Final = 1 << 20  # no row of ours comes near it
 _DEEPEST: Final = 32
+_REAL: Final = 7  # kinds of values: below are integers
+_BLOB: Final = 12  # from here on blobs and texts in turn
 
 
 class Pages:
@@ -211,8 +213,8 @@ def _record(payload: bytes) -> Sequence[Value]:
 
 
 def _size(kind: int) -> int:
-    if kind >= 12:
-        return (kind - 12) // 2
+    if kind >= _BLOB:
+        return (kind - _BLOB) // 2
     sizes = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0)
     if kind >= len(sizes):
         raise ValueError("no kind of value")
@@ -223,11 +225,11 @@ def _value(kind: int, raw: bytes) -> Value:
     match kind:
         case 0:
             return None
-        case 7:
+        case 7:  # _REAL
             return struct.unpack(">d", raw)[0]
         case 8 | 9:
             return kind - 8
-        case _ if kind < 7:
+        case _ if kind < _REAL:
             return int.from_bytes(raw, signed=True)
         case _:
             return raw.decode() if kind % 2 else raw

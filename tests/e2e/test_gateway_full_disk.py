@@ -7,7 +7,6 @@ without root; the test fills it from outside by the process's own view of its fi
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import secrets
 import shutil
@@ -16,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
+from io import FileIO
 from pathlib import Path
 from uuid import uuid4
 
@@ -63,13 +63,8 @@ class SmallDisk:
     def fill(self) -> Path:
         """Write a file until nothing more goes in."""
         filler = self.directory / "filler"
-        with filler.open("wb", buffering=0) as file, contextlib.suppress(_NoSpaceError):
-            while True:
-                try:
-                    file.write(bytes(4096))
-                except OSError as error:
-                    assert error.errno == errno.ENOSPC
-                    raise _NoSpaceError from error
+        with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+            _write_for_ever(file)
         return filler
 
     def text(self) -> str:
@@ -101,8 +96,9 @@ class SmallDisk:
         return int(found[0]) if found else pid
 
 
-class _NoSpaceError(Exception):
-    """The disk is full."""
+def _write_for_ever(file: FileIO) -> None:
+    while True:
+        file.write(bytes(4096))
 
 
 def measure(cuff: VirtualDevice, systolic: int) -> None:

@@ -32,6 +32,10 @@ _WAL_OR_JOURNAL: Final = (
 _NAME: Final = b"recording"
 
 
+# What the program under test was told: its name, a number, bytes.
+Mark = tuple[str, int, bytes]
+
+
 class _File(ctypes.Structure):
     """``sqlite3_file``: what follows its methods is the VFS's own."""
 
@@ -108,7 +112,7 @@ class Disk:
         """Return how many bytes were given to the kernel."""
         return sum(len(data) for kind, _, _, data in self.events if kind == "write" and data)
 
-    def cut(self, instant: int, chance: random.Random, directory: Path) -> Sequence[Any]:
+    def cut(self, instant: int, chance: random.Random, directory: Path) -> Sequence[Mark]:
         """Write what the disk may hold after power was lost before event ``instant``.
 
         Args:
@@ -120,36 +124,42 @@ class Disk:
             The marks before that instant.
         """
         names: dict[str, list[_Node | None]] = {}
-        marks: list[Any] = []
+        marks: list[Mark] = []
         for kind, name, number, data in self.events[:instant]:
             if kind == "mark":
-                marks.append((name, number, data))
-                continue
-            entry = names.setdefault(name, [None])
-            node = entry[-1]
-            match kind:
-                case "open":
-                    if node is None:
-                        entry.append(_Node(is_named_by_sync=bool(number & _WAL_OR_JOURNAL)))
-                case "delete":
-                    entry.append(None)
-                    if number:
-                        _settle(names)
-                case _ if node is None:
-                    raise AssertionError(f"{kind} of {name}, which is not there")
-                case "sync":
-                    _apply_all(node)
-                    if node.is_named_by_sync:
-                        node.is_named_by_sync = False
-                        _settle(names)
-                case "truncate":
-                    node.pending.append((number, None))
-                case _:
-                    node.pending.append((number, data))
+                marks.append((name, number, data or b""))
+            else:
+                _happen(names, kind, name, number, data)
         for name, entry in names.items():
             if (node := chance.choice(entry)) is not None:
                 (directory / name).write_bytes(_after_power_loss(node, chance))
         return marks
+
+
+def _happen(
+    names: dict[str, list[_Node | None]], kind: str, name: str, number: int, data: bytes | None
+) -> None:
+    entry = names.setdefault(name, [None])
+    node = entry[-1]
+    match kind:
+        case "open":
+            if node is None:
+                entry.append(_Node(is_named_by_sync=bool(number & _WAL_OR_JOURNAL)))
+        case "delete":
+            entry.append(None)
+            if number:
+                _settle(names)
+        case _ if node is None:
+            raise AssertionError(f"{kind} of {name}, which is not there")
+        case "sync":
+            _apply_all(node)
+            if node.is_named_by_sync:
+                node.is_named_by_sync = False
+                _settle(names)
+        case "truncate":
+            node.pending.append((number, None))
+        case _:
+            node.pending.append((number, data))
 
 
 def _settle(names: dict[str, list[_Node | None]]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -25,7 +25,7 @@ from gateway.store import run
 from gateway.store.database import Database, checkpoint, open_database
 from gateway.store.journal import Journal
 from gateway.store.outbox import KEPT, Outbox
-from tests.support.power import Disk, recording
+from tests.support.power import Disk, Mark, recording
 from tests.unit.gateway.fakes import CUFF, MEASUREMENT, START, FakeClock, timed_frame
 
 SEED = os.environ.get("HEMVITAL_TEST_SEED", "1")
@@ -126,7 +126,7 @@ def assert_promises_kept(disk: Disk, instant: int, chance: random.Random) -> Non
             database.close()
 
 
-def look(database: Database, marks: list[tuple[str, int, bytes]]) -> None:
+def look(database: Database, marks: Sequence[Mark]) -> None:
     connection = database.connection
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     forgotten = {number for kind, number, _ in marks if kind == "forgotten"}
@@ -158,14 +158,18 @@ def look(database: Database, marks: list[tuple[str, int, bytes]]) -> None:
             assert last.fetchone()[0] >= number
 
 
+def look_at(disk: Disk, instants: int, chance: random.Random) -> None:
+    for _ in range(instants):
+        assert_promises_kept(disk, chance.randrange(len(disk.events) + 1), chance)
+
+
 def sample(tmp_path: Path, lives: int, instants: int, steps: int) -> None:
     for life in range(lives):
         directory = tmp_path / f"life-{life}"
         directory.mkdir()
         disk = lived(directory, f"{SEED}-{life}", steps)
         chance = random.Random(f"{SEED}-{life}-cut")  # noqa: S311 - no secret
-        for _ in range(instants):
-            assert_promises_kept(disk, chance.randrange(len(disk.events) + 1), chance)
+        look_at(disk, instants, chance)
 
 
 def test_power_lost_at_any_instant_takes_nothing_that_was_promised(tmp_path: Path) -> None:
@@ -187,5 +191,4 @@ def test_the_simulation_sees_a_flush_that_is_not_made(tmp_path: Path) -> None:
 
     chance = random.Random(SEED)  # noqa: S311 - no secret
     with pytest.raises(AssertionError):
-        for _ in range(200):
-            assert_promises_kept(disk, chance.randrange(len(disk.events) + 1), chance)
+        look_at(disk, 200, chance)

@@ -104,7 +104,7 @@ def test_up_and_back_and_up_again_loses_nothing(tmp_path: Path) -> None:
 def test_a_file_that_a_later_release_has_grown_is_no_damage(tmp_path: Path) -> None:
     open_database(tmp_path, START).close()
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as later:
-        later.execute(f"INSERT INTO step VALUES ({len(schema.STEPS) + 1})")
+        later.execute("INSERT INTO step VALUES (?)", (len(schema.STEPS) + 1,))
         later.execute("ALTER TABLE outbox ADD COLUMN mood TEXT")
         later.commit()
 

@@ -59,6 +59,11 @@ def fill(database: Database, outbox: Outbox, count: int, delivered: int) -> None
     outbox.receipt(Receipt(incarnation=SERVER, epoch=outbox.epoch, ranges=((1, delivered),)))
 
 
+def append_many(journal: Journal, connection: int) -> None:
+    for _ in range(20):
+        journal.append(connection, MEASUREMENT, BARE_FRAME * 10)
+
+
 def test_a_reserve_is_held_on_the_disk(database: Database, outbox: Outbox, tmp_path: Path) -> None:
     room, heard = roomed(database, outbox, tmp_path)
 
@@ -82,8 +87,7 @@ def test_the_record_that_finds_the_disk_full_is_kept(
         return release()
 
     database.make_room = make_room
-    for _ in range(20):
-        journal.append(connection, MEASUREMENT, BARE_FRAME * 10)
+    append_many(journal, connection)
 
     assert database.connection.execute("SELECT count(*) FROM journal").fetchone() == (20,)
     assert not room.has_room
@@ -97,16 +101,13 @@ def test_the_record_that_finds_the_disk_full_is_kept(
     assert heard.reports[1:] == [("end", Problem.DISK_FULL)]
 
 
-def test_a_record_that_finds_no_reserve_is_refused(
-    database: Database, journal: Journal
-) -> None:
+def test_a_record_that_finds_no_reserve_is_refused(database: Database, journal: Journal) -> None:
     connection = journal.connected("blood-pressure-service", CUFF)
     (pages,) = database.connection.execute("PRAGMA page_count").fetchone()
     database.connection.execute(f"PRAGMA max_page_count = {pages}")
 
     with pytest.raises(sqlite3.OperationalError, match="full"):
-        for _ in range(20):
-            journal.append(connection, MEASUREMENT, BARE_FRAME * 10)
+        append_many(journal, connection)
 
 
 def test_little_space_is_a_full_disk_before_it_is_full(

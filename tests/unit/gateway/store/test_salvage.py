@@ -32,8 +32,6 @@ SEED = os.environ.get("HEMVITAL_TEST_SEED", "1")
 SERVER = UUID("5e000000-0000-4000-8000-000000000001")
 HOME = ZoneInfo("Europe/Stockholm")
 
-Row = tuple[int, bytes]
-
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -58,15 +56,15 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def damaged(sound: Path, directory: Path, raw: bytes) -> Path:
+def damaged(sound: Path, directory: Path, raw: bytes | bytearray) -> Path:
     directory.mkdir()
     (directory / FILE_NAME).write_bytes(raw)
     return directory
 
 
-def rows(file: Path, query: str, numbers: Sequence[int]) -> dict[int, tuple[object, ...]]:
+def rows(file: Path, query: str, numbers: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
     """Ask SQLite for each row by itself; what it cannot read is left out."""
-    found: dict[int, tuple[object, ...]] = {}
+    found: dict[int, tuple[bytes, ...]] = {}
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
         connection.text_factory = bytes
         for number in numbers:
@@ -80,7 +78,9 @@ def rows(file: Path, query: str, numbers: Sequence[int]) -> dict[int, tuple[obje
 
 
 RECORDS = "SELECT record FROM outbox NOT INDEXED WHERE rowid = ?"
-VALUES = "SELECT raw, received_us, trace_id FROM journal NOT INDEXED WHERE number = ?"
+VALUES = (
+    "SELECT raw, CAST(received_us AS TEXT), trace_id FROM journal NOT INDEXED WHERE number = ?"
+)
 
 
 def restarted(directory: Path) -> tuple[list[ReadingRecord], list[bytes], Salvaged | None]:
@@ -147,7 +147,8 @@ def fuzz(sound: Path, tmp_path: Path, count: int) -> None:
         lost += len(values) - len(traces)
         repaired += salvaged is not None
         shutil.rmtree(directory)
-    print(f"{count} damaged files: {repaired} repaired, {lost} of {count * 125} readings lost")
+    said = f"{count} damaged files: {repaired} repaired, {lost} of {count * 125} readings lost"
+    print(said)  # noqa: T201 - pytest -s shows what could not be saved
 
 
 def test_what_can_be_read_of_a_damaged_file_is_kept_once(sound: Path, tmp_path: Path) -> None:
@@ -208,9 +209,7 @@ def test_the_damaged_file_is_kept_aside_and_only_the_last(sound: Path, tmp_path:
 
 
 @pytest.mark.parametrize("is_renamed", [False, True])
-def test_a_repair_that_was_cut_off_is_ended(
-    sound: Path, tmp_path: Path, is_renamed: bool
-) -> None:
+def test_a_repair_that_was_cut_off_is_ended(sound: Path, tmp_path: Path, is_renamed: bool) -> None:
     # Whole and on the disk, and not in its place yet: before and after the old one was moved.
     directory = tmp_path / "state"
     directory.mkdir()
