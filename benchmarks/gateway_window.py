@@ -115,13 +115,19 @@ def tell(result: Result) -> list[str]:
         "window": result.window,
     }
     lines = [f"gateway-window: {result.records} records of {DEVICES} devices at once, ms"]
-    lines += [
-        f"  {name:<24} p50 {each.p50_ms:7.2f}  p99 {each.p99_ms:7.2f}  max {each.max_ms:7.2f}"
-        f"  ratio {each.p50_ms / result.floor.p50_ms:5.1f} {each.p99_ms / result.floor.p99_ms:5.1f}"
-        f" {each.max_ms / result.floor.max_ms:5.1f}"
-        for name, each in rows.items()
-    ]
+    lines += [f"  {name:<23} {_row(each, result.floor)}" for name, each in rows.items()]
     return lines
+
+
+def _row(spread: Spread, floor: Spread) -> str:
+    pairs = {
+        "p50": (spread.p50_ms, floor.p50_ms),
+        "p99": (spread.p99_ms, floor.p99_ms),
+        "max": (spread.max_ms, floor.max_ms),
+    }
+    return "  ".join(
+        f"{name} {ms:7.2f} ({ms / least:5.1f}x)" for name, (ms, least) in pairs.items()
+    )
 
 
 def _floor(directory: Path) -> list[float]:
@@ -178,8 +184,7 @@ async def _give_all(directory: Path) -> tuple[list[float], list[float]]:
     for place in range(DEVICES):
         listen(place)
     handles = [there.fileno() for _, there in pairs]
-    command = [sys.executable, "-m", "benchmarks.gateway_window", "--give", *map(str, handles)]
-    with subprocess.Popen(command, pass_fds=handles) as giving:
+    with _giving(handles) as giving:
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(decoding.run()),
@@ -199,6 +204,11 @@ async def _give_all(directory: Path) -> tuple[list[float], list[float]]:
     return waited, journalled
 
 
+def _giving(handles: Sequence[int]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "benchmarks.gateway_window", "--give", *map(str, handles)]
+    return subprocess.Popen(command, pass_fds=handles)  # noqa: S603 - our own
+
+
 async def _checkpoints(directory: Path) -> None:
     while True:
         await asyncio.sleep(_CHECKPOINT_S)
@@ -209,7 +219,7 @@ def _give(handles: Sequence[int]) -> None:
     """Be ten devices: each gives a record, waits as long as a cuff does, and gives the next."""
     chance = random.Random(1)  # noqa: S311 - when a device speaks is no secret
     sockets = [socket.socket(fileno=handle) for handle in handles]
-    shown, began = datetime(2026, 11, 23, 8, 0), time.monotonic()
+    shown, began = datetime(2026, 11, 23, 8, 0, tzinfo=UTC), time.monotonic()
     moments = sorted(
         (_EVERY_S * turn + chance.uniform(0, _EVERY_S), place)
         for turn in range(EACH)

@@ -37,6 +37,7 @@ FILE_NAME: Final = "gateway.sqlite3"
 PAGE_BYTES: Final = 1024  # of new files; an older file keeps its own
 LOG_BYTES: Final = 1 << 20
 WHOLE_CHECK_BYTES: Final = 64 << 20
+_QUICK_CHECK_BYTES: Final = 8 << 20
 _MOST_GENERATIONS: Final = 255  # what is beyond is no version but damage
 _EPOCH_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PRIMARY: Final = 0xFF  # of an extended result code
@@ -138,8 +139,8 @@ def open_database(
 def open_file(path: Path) -> Database:
     """Open the gateway's file, or make it, and look whether it is sound.
 
-    After an unclean stop a file of at most 64 MiB is looked through whole, indexes too; else its
-    pages only.
+    A file of at most 8 MiB, and after an unclean stop one of at most 64 MiB, is looked through
+    whole, indexes too; a larger one's pages only.
 
     Raises:
         DatabaseError: If the file was made by a later release.
@@ -267,7 +268,8 @@ def _check(connection: sqlite3.Connection) -> None:
     (size,) = connection.execute(
         "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
     ).fetchone()
-    is_whole = size <= WHOLE_CHECK_BYTES and _was_left_open(connection)
+    most = WHOLE_CHECK_BYTES if _was_left_open(connection) else _QUICK_CHECK_BYTES
+    is_whole = size <= most
     rows = connection.execute("PRAGMA integrity_check(1)" if is_whole else "PRAGMA quick_check(1)")
     if (found := str(rows.fetchone()[0])) != "ok":
         raise sqlite3.DatabaseError(found)

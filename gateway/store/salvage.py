@@ -26,6 +26,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from device_adapters.contract import messages
+from device_adapters.contract.elements import Id
 from device_adapters.contract.messages import ContractError, Device
 from gateway.store.database import (
     FILE_NAME,
@@ -265,12 +266,15 @@ def _is_sound(name: str, values: Sequence[Value]) -> bool:
         match name, values:
             case "outbox", [_, _, _, bytes(record), *_]:
                 messages.decode_record(record)
-            case "connection", [_, _, str(facts), *_]:
+            case "connection", [_, str(adapter), str(facts), *_]:
+                msgspec.convert(adapter, Id)
                 msgspec.json.decode(facts, type=ConnectionFacts)
             case "epoch", [_, str(epoch), *_]:
                 UUID(epoch)
-            case "journal", [_, _, _, _, _, _, str(boot_id), *_]:
+            case "journal", [_, _, str(characteristic), _, _, _, str(boot_id), _, str(trace), *_]:
                 UUID(boot_id)
+                UUID(characteristic)
+                UUID(trace)  # 32 hexadecimal digits
             case "device", [_, _, str(shown)]:
                 datetime.fromisoformat(shown)
             case _:

@@ -9,6 +9,8 @@ from typing import Final
 
 from gateway.store.pages import Value
 
+#: What a time may be, or who reads it fails: before the year 2100, and a run of 30 years.
+_MOST: Final[Mapping[str, int]] = {"_us": 4_102_444_800_000_000, "_ns": 10**18}
 _TYPES: Final[Mapping[str, type]] = {"INTEGER": int, "TEXT": str, "BLOB": bytes}
 
 
@@ -94,4 +96,8 @@ _ADDED: Final[Mapping[str, int]] = {"journal": 1}
 def _fits(column: Column, value: Value) -> bool:
     if column.is_row:
         return value is None
-    return column.may_be_null if value is None else isinstance(value, column.kind)
+    if value is None:
+        return column.may_be_null
+    if isinstance(value, int) and column.name.endswith(tuple(_MOST)):
+        return 0 <= value < _MOST[column.name[-3:]]
+    return isinstance(value, column.kind)

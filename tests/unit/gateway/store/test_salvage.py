@@ -77,10 +77,15 @@ def rows(file: Path, query: str, numbers: Sequence[int]) -> dict[int, tuple[byte
     return found
 
 
-RECORDS = "SELECT record FROM outbox NOT INDEXED WHERE rowid = ?"
-VALUES = (
-    "SELECT raw, CAST(received_us AS TEXT), trace_id FROM journal NOT INDEXED WHERE number = ?"
-)
+RECORDS = """
+SELECT record, epoch, number, journal, trace_id, queued_us, sent_us, attempts, due_ns, delivered_us
+  FROM outbox NOT INDEXED WHERE rowid = ?
+"""
+VALUES = """
+SELECT raw, received_us, trace_id, connection, characteristic, monotonic_ns, boot_id,
+       is_synchronised, is_decoded, is_corrected
+  FROM journal NOT INDEXED WHERE number = ?
+"""
 
 
 def restarted(directory: Path) -> tuple[list[ReadingRecord], list[bytes], Salvaged | None]:
