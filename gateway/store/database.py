@@ -169,6 +169,9 @@ def open_file(path: Path) -> Database:
         _lay_out_log(path)
         if is_new:
             flush_directory(path.parent)
+    except UnicodeDecodeError as error:
+        connection.close()
+        raise sqlite3.DatabaseError("a name or a text in it is none") from error
     except BaseException:
         connection.close()
         raise

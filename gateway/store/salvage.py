@@ -274,7 +274,7 @@ def _is_sound(name: str, values: Sequence[Value]) -> bool:
             case "journal", [_, _, str(characteristic), _, _, _, str(boot_id), _, str(trace), *_]:
                 UUID(boot_id)
                 UUID(characteristic)
-                UUID(trace)  # 32 hexadecimal digits
+                return UUID(trace).hex == trace
             case "device", [_, _, str(shown)]:
                 datetime.fromisoformat(shown)
             case _:

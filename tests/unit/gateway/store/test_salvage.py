@@ -70,7 +70,7 @@ def rows(file: Path, query: str, numbers: Sequence[int]) -> dict[int, tuple[byte
         for number in numbers:
             try:
                 row = connection.execute(query, (number,)).fetchone()
-            except sqlite3.Error:
+            except (sqlite3.Error, UnicodeDecodeError):  # its own message may be garbled
                 continue
             if row is not None:
                 found[number] = row
