@@ -13,7 +13,16 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import decade, overload, space, store_path, telling, visible, workers
+from benchmarks import (
+    decade,
+    gateway_window,
+    overload,
+    space,
+    store_path,
+    telling,
+    visible,
+    workers,
+)
 from benchmarks.ingest import IngestBench
 from benchmarks.population import Population, population, unit_hsa_id
 from deploy.local.home import Home, VirtualDevice
@@ -189,6 +198,11 @@ def _said(tell: Callable[[], None]) -> Sequence[str]:
     return said.getvalue().splitlines()
 
 
+def _gateway_window(bench: _Bench) -> _Told:
+    result = gateway_window.run(bench.state.root)
+    return asdict(result), gateway_window.tell(result)
+
+
 def _decade(bench: _Bench) -> _Told:
     result = decade.run(bench.platform.services, sizes=bench.arguments.rows, end=bench.at)
     ratios = {each.name: each.ratio for each in result.compared}
@@ -209,6 +223,7 @@ def _visible(bench: _Bench) -> _Told:
 
 # In this order: the last one starts the platform's own worker, which would take the others' load.
 _PARTS: Final[Mapping[str, Callable[[_Bench], _Told]]] = {
+    "gateway-window": _gateway_window,
     "ingest": _ingest,
     "store-path": _store_path,
     "space": _space,

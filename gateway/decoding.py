@@ -41,7 +41,7 @@ from gateway.store.outbox import MAX_RECORD_BYTES, Outbox
 
 logger = logging.getLogger(__name__)
 
-BATCH: Final = 64
+BATCH: Final = 8  # what is decoded in one go: an indication waits for its end
 DEFAULT_REST_S: Final = 60
 
 _UNCORRECTED: Final = """
@@ -85,7 +85,7 @@ class Decoder:
         with self._database.transaction() as connection:
             for entry in entries:
                 if (reading := _read(self._adapters.get(entry.adapter), entry)) is not None:
-                    record = to_record(entry, reading, epoch, self._zone)
+                    record = to_record(entry, reading, entry.epoch or epoch, self._zone)
                     measuring = measured.note(connection, entry.number, record, self.rest_s)
                     if measuring is not None:
                         record = msgspec.structs.replace(record, measuring=measuring)

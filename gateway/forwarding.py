@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from datetime import datetime
 from typing import Final, Protocol
@@ -14,11 +15,13 @@ from device_adapters.contract.messages import ContractError
 from device_adapters.contract.topics import Leaf
 from gateway.observability import Metrics
 from gateway.publisher import Downlink
+from gateway.store.database import is_full
 from gateway.store.outbox import FIRST_RESEND_NS, Batch, Outbox
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_WAIT_S: Final = 60.0
+_FULL_S: Final = 1.0  # before a full disk is tried again
 # After a reconnect the workers get as long to reconnect too: what a broker takes before that
 # may go to nobody.
 _RECONNECT_NS: Final = 3 * 10**9
@@ -100,28 +103,41 @@ class Forwarder:
 
     def send_due(self) -> bool:
         """Hand over what is due; false if the publisher took no more before all was handed."""
-        while batch := self._outbox.due(
+        while (is_all := self._send_one()) is None:
+            pass
+        return is_all
+
+    def _send_one(self) -> bool | None:
+        """Hand one message over: None. True: nothing is due; false: the publisher took no more."""
+        batch = self._outbox.due(
             self._monotonic_ns(),
             max_records=self._max_records,
             max_bytes=self._publisher.max_bytes,
-        ):
-            payload = messages.encode_message(self._now(), batch.records)
-            if not self._publisher.publish(batch, payload):
-                return False
-            self._outbox.sent(batch, self._monotonic_ns())
-            self._metrics.sent.inc(len(batch.records))
-            if batch.is_repeated:
-                self._metrics.resent.inc(len(batch.records))
-        return True
+        )
+        if batch is None:
+            return True
+        payload = messages.encode_message(self._now(), batch.records)
+        if not self._publisher.publish(batch, payload):
+            return False
+        self._outbox.sent(batch, self._monotonic_ns())
+        self._metrics.sent.inc(len(batch.records))
+        if batch.is_repeated:
+            self._metrics.resent.inc(len(batch.records))
+        return None
 
     def take(self, message: Downlink) -> None:
         """Do what the server says; what cannot be understood is logged and ignored."""
+        for _ in self.taking(message):
+            pass
+
+    def taking(self, message: Downlink) -> Generator[None]:
+        """Do as `take`, in slices: between them an indication may be journalled."""
         try:
             match message.leaf:
                 case Leaf.RECEIPTS:
-                    self._receive(message.payload)
+                    yield from self._receive(message.payload)
                 case Leaf.RESEND:
-                    self._send_again(message.payload)
+                    yield from self._send_again(message.payload)
                 case Leaf.CONFIG if self._configure is not None:
                     self._configure(message.payload)
                 case _:
@@ -143,21 +159,45 @@ class Forwarder:
         while True:
             self._changed.clear()
             wait_s = _LONGEST_WAIT_S
-            # When the publisher took no more, it says so as soon as it does again: waiting for a
-            # moment that has passed would be a loop without rest.
-            if self.send_due() and (due := self._outbox.next_due_ns()) is not None:
-                wait_s = min(wait_s, (due - self._monotonic_ns()) / 1e9)
+            try:
+                # When the publisher took no more, it says so as soon as it does again: waiting
+                # for a moment that has passed would be a loop without rest.
+                is_all = await self._send_all()
+                if is_all and (due := self._outbox.next_due_ns()) is not None:
+                    wait_s = min(wait_s, (due - self._monotonic_ns()) / 1e9)
+            except sqlite3.Error as error:
+                self._survive(error)
+                wait_s = _FULL_S
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(wait_s, 0)):
                     await self._changed.wait()
 
+    async def _send_all(self) -> bool:
+        while True:
+            if (is_all := self._send_one()) is not None:
+                return is_all
+            await asyncio.sleep(0)  # an indication may be waiting
+
     async def _listen(self) -> None:
         while True:
-            self.take(await self._publisher.downlink.get())  # no deadline: silence is normal
+            message = await self._publisher.downlink.get()  # no deadline: silence is normal
+            try:
+                for _ in self.taking(message):
+                    await asyncio.sleep(0)  # an indication may be waiting
+            except sqlite3.Error as error:
+                # The records are sent again, and so the receipt comes again.
+                self._survive(error)
 
-    def _receive(self, payload: bytes) -> None:
+    def _survive(self, error: sqlite3.Error) -> None:
+        """Go on after a full disk; raise what else it is."""
+        if not is_full(error):
+            raise error
+        self._metrics.failures.labels("full").inc()
+        logger.error("not noted: the disk is full", extra={"reason": str(error)})
+
+    def _receive(self, payload: bytes) -> Generator[None]:
         receipt = messages.decode_receipt(payload)
-        done = self._outbox.receipt(receipt)
+        done = yield from self._outbox.receiving(receipt)
         self._metrics.receipted.inc(done.delivered)
         if done.renumbered:
             logger.error(
@@ -172,9 +212,9 @@ class Forwarder:
         self._answered.set()
         self.wake()
 
-    def _send_again(self, payload: bytes) -> None:
+    def _send_again(self, payload: bytes) -> Generator[None]:
         request = messages.decode_resend(payload)
-        kept = self._outbox.resend(request)
+        kept = yield from self._outbox.resending(request)
         logger.info(
             "records asked for again", extra={"epoch": str(request.epoch), "records": kept}
         )

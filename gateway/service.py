@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -14,15 +15,18 @@ from typing import Final, Protocol
 from gateway.clock import Clock
 from gateway.decoding import Decoder
 from gateway.observability import Metrics
-from gateway.store.database import checkpoint
+from gateway.store.database import checkpoint, has_short_log, is_full
 from gateway.store.outbox import Outbox
+from gateway.store.room import Room
 
 logger = logging.getLogger(__name__)
 
 _STATUS_S: Final = 60.0
 _MEASURE_S: Final = 5.0
 _LOOK_S: Final = 5.0
-_CHECKPOINT_S: Final = 20.0
+_CHECKPOINT_S: Final = 300.0
+_LOG_S: Final = 5.0
+_ROOM_S: Final = 5.0
 _PRUNE_S: Final = 3600.0
 _CLOCK_S: Final = 5.0
 _PAUSE_S: Final = 0.02
@@ -136,11 +140,14 @@ class Decoding:
         while True:
             self._journalled.clear()
             self._passes += 1
-            while count := self._decoder.decode():
-                self._note(count)
-                self._passes += 1
-                await asyncio.sleep(0)  # an indication may be waiting
-            await self._correct_all()
+            try:
+                while count := self._decoder.decode():
+                    self._note(count)
+                    self._passes += 1
+                    await asyncio.sleep(0)  # an indication may be waiting
+                await self._correct_all()
+            except sqlite3.Error as error:
+                self._survive(error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CLOCK_S):
                     await self._journalled.wait()
@@ -150,6 +157,13 @@ class Decoding:
         """Decode everything that can be decoded now."""
         while count := self._decoder.decode():
             self._note(count)
+
+    def _survive(self, error: sqlite3.Error) -> None:
+        """Go on after a full disk: what is journalled is decoded when there is room."""
+        if not is_full(error):
+            raise error
+        self._metrics.failures.labels("full").inc()
+        logger.error("not decoded: the disk is full", extra={"reason": str(error)})
 
     def _note(self, count: int) -> None:
         self._metrics.decoded.inc(count)
@@ -186,6 +200,7 @@ class Upkeep:
         directory: Where the gateway's file is.
         tell: Tells the server how the gateway stands.
         look: Looks for what has gone wrong by itself.
+        room: Looks after the disk.
     """
 
     def __init__(
@@ -197,6 +212,7 @@ class Upkeep:
         directory: Path,
         tell: Callable[[], None] = _nothing,
         look: Callable[[], None] = _nothing,
+        room: Room | None = None,
     ) -> None:
         self._outbox = outbox
         self._clock = clock
@@ -204,6 +220,7 @@ class Upkeep:
         self._directory = directory
         self._tell = tell
         self._look = look
+        self._room = room
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -211,7 +228,8 @@ class Upkeep:
             tasks.create_task(self._every(_MEASURE_S, self._measure))
             tasks.create_task(self._every(_LOOK_S, self._look))
             tasks.create_task(self._every(_STATUS_S, self._tell))
-            tasks.create_task(self._every(_PRUNE_S, self._prune))
+            tasks.create_task(self._every(_ROOM_S, self._look_for_room))
+            tasks.create_task(self._forget())
             tasks.create_task(self._checkpoints())
 
     def _measure(self) -> None:
@@ -225,15 +243,35 @@ class Upkeep:
             work()
             await asyncio.sleep(interval_s)
 
-    def _prune(self) -> None:
-        if not self._clock.read().is_synchronised:
-            return  # a clock that jumped ahead would make everything look old
-        if pruned := self._outbox.prune():
-            logger.info("old records forgotten", extra={"records": pruned})
+    def _look_for_room(self) -> None:
+        if self._room is not None:
+            self._room.look()
+
+    async def _forget(self) -> None:
+        while True:
+            try:
+                if self._room is not None:
+                    for _ in self._room.shrinking():
+                        await asyncio.sleep(0)  # an indication may be waiting
+                # A clock that jumped ahead would make everything look old.
+                if self._clock.read().is_synchronised:
+                    for _ in self._outbox.pruning():
+                        await asyncio.sleep(0)
+            except sqlite3.Error as error:
+                if not is_full(error):
+                    raise
+                logger.warning("nothing forgotten: the disk is full")
+            await asyncio.sleep(_PRUNE_S)
 
     async def _checkpoints(self) -> None:
+        began_s = time.monotonic()
         while True:
-            await asyncio.sleep(_CHECKPOINT_S)
+            await asyncio.sleep(_LOG_S)
+            # Each checkpoint writes a page once, however often it changed since the last.
+            is_due = time.monotonic() - began_s >= _CHECKPOINT_S
+            if not is_due and has_short_log(self._directory):
+                continue
+            began_s = time.monotonic()
             try:
                 await asyncio.to_thread(checkpoint, self._directory)
             except sqlite3.Error as error:

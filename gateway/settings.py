@@ -58,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     http_port: _Port = 9464
     drain_s: _Seconds = 5.0
     records_per_message: Annotated[int, msgspec.Meta(ge=1, le=MAX_RECORDS)] = 100
+    max_bytes: Annotated[int, msgspec.Meta(ge=4 << 20, le=1 << 40)] = 512 << 20
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property

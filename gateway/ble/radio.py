@@ -83,6 +83,7 @@ class Radio:
         devices: The only addresses to talk to, upper case; empty for any that an adapter serves.
         window: Which devices may pair.
         cool_down_s: How long a device is left alone after it gave something new.
+        may_visit: Whether what a device gives can be kept now; if not, it is left alone.
         adapter: The machine's Bluetooth adapter, ``hci0``; None for BlueZ's default.
         metrics: What happened, counted.
     """
@@ -97,6 +98,7 @@ class Radio:
         devices: Collection[str],
         cool_down_s: float,
         adapter: str | None,
+        may_visit: Callable[[], bool] = lambda: True,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._visitor = visitor
@@ -106,6 +108,7 @@ class Radio:
         self._devices = frozenset(devices) or None
         self._cool_down_s = cool_down_s
         self._adapter = adapter
+        self._may_visit = may_visit
         self._monotonic_s = monotonic_s
         self._known: dict[str, _Known] = {}
         self._heard_s = 0.0
@@ -217,6 +220,8 @@ class Radio:
     def _is_due(self, known: _Known) -> bool:
         now_s = self._monotonic_s()
         if known.is_visited or known.sighting is None or now_s < known.cool_down.until_s:
+            return False
+        if not self._may_visit():
             return False
         return now_s - known.seen_s < _STALE_S
 

@@ -34,6 +34,7 @@ from gateway.ble.failures import RADIO_ERRORS
 from gateway.clock import Clock
 from gateway.effective_time import wall_clock
 from gateway.observability import Metrics
+from gateway.store.database import is_full
 from gateway.store.journal import DeviceClock, Journal
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Visitor:
         clock: The gateway's, to measure devices' clocks by.
         metrics: What happened, counted.
         on_journalled: Called when entries can be decoded.
+        may_go_on: Whether there is room for more than the record that has just been kept.
     """
 
     def __init__(
@@ -82,7 +84,10 @@ class Visitor:
         clock: Clock,
         metrics: Metrics,
         on_journalled: Callable[[], None],
+        *,
+        may_go_on: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._may_go_on = may_go_on
         self._journal = journal
         self._adapters = adapters
         self._clock = clock
@@ -95,7 +100,8 @@ class Visitor:
         """Visit one device; what goes wrong with it is in the outcome, and in the log.
 
         Raises:
-            sqlite3.Error: If a record could not be kept: without a disk there is no gateway.
+            sqlite3.Error: If a record could not be kept, for another reason than a full disk:
+                without a disk there is no gateway.
         """
         extra = {"device": sighting.address, "adapter": sighting.adapter}
         visit = _Visit(
@@ -104,14 +110,19 @@ class Visitor:
             self._journal,
             self._metrics,
             self._on_journalled,
+            may_go_on=self._may_go_on,
         )
         try:
             async with asyncio.timeout(_VISIT_S):
                 await self._hold(visit)
         except RADIO_ERRORS as error:
             visit.problem = f"{type(error).__name__}: {error}"
+        except sqlite3.Error as error:
+            visit.failure = error
         if visit.failure is not None:
-            raise visit.failure
+            if not is_full(visit.failure):
+                raise visit.failure
+            visit.problem = f"no room on the disk: {visit.failure}"
         if visit.problem:
             self._metrics.failures.labels("visit").inc()
             logger.warning("visit failed", extra=extra | {"reason": visit.problem})
@@ -150,7 +161,10 @@ class _Visit:
         journal: Journal,
         metrics: Metrics,
         on_journalled: Callable[[], None],
+        *,
+        may_go_on: Callable[[], bool],
     ) -> None:
+        self._may_go_on = may_go_on
         self._sighting = sighting
         self._adapter = adapter
         self._journal = journal
@@ -185,7 +199,12 @@ class _Visit:
             # Attempts that failed have said "disconnected" too.
             while not self._heard.empty():
                 self._heard.get_nowait()
-        self._number = self._journal.connected(self._sighting.adapter, self._device)
+        try:
+            self._number = self._journal.connected(self._sighting.adapter, self._device)
+        except sqlite3.Error:
+            with suppress(*RADIO_ERRORS):
+                await client.disconnect()
+            raise
         return client
 
     async def talk(self, client: BleakClient) -> None:
@@ -222,7 +241,11 @@ class _Visit:
     def settle(self) -> None:
         """Say that nothing more will be learnt of the device: its records can be decoded."""
         if not self._is_settled:
-            self._journal.settle(self._number, self._device, self._clock)
+            try:
+                self._journal.settle(self._number, self._device, self._clock)
+            except sqlite3.Error as error:
+                self.failure = error  # what was journalled is decoded after the next start
+                return
             self._is_settled = True
             self._on_journalled()
 
@@ -286,6 +309,10 @@ class _Visit:
         )
         if self._is_settled:
             self._on_journalled()
+        if not self._may_go_on():
+            # It was kept in the reserve: the device keeps the rest until there is room.
+            self.problem = "no room on the disk"
+            self._heard.put_nowait(None)
 
 
 async def _read(client: BleakClient, characteristic: str) -> bytes | None:

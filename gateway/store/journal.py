@@ -20,7 +20,7 @@ import msgspec
 from device_adapters.contract.messages import Device
 from gateway.clock import Clock, Moment
 from gateway.effective_time import FIRST_YEAR
-from gateway.store.database import Database, from_us, to_us
+from gateway.store.database import Database, from_us, is_full, to_us
 
 _APPEND: Final = """
 INSERT INTO journal (connection, characteristic, raw, received_us, monotonic_ns, boot_id,
@@ -30,7 +30,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?7)
 
 _PENDING: Final = """
 SELECT journal.number, adapter, facts, characteristic, raw, received_us, monotonic_ns, boot_id,
-       is_synchronised, trace_id
+       is_synchronised, trace_id, epoch
   FROM journal JOIN connection ON connection.number = journal.connection
  WHERE is_decoded = 0 AND is_settled = 1
  ORDER BY journal.number
@@ -65,6 +65,7 @@ class Entry:
     received: Moment
     boot_id: UUID
     trace_id: str
+    epoch: UUID | None = None  # names its record, where it was salvaged
 
 
 class Journal:
@@ -77,7 +78,8 @@ class Journal:
 
     def connected(self, adapter: str, device: Device) -> int:
         """Note a new connection and return its number, before anything is asked of the device."""
-        with self._database.transaction() as connection:
+
+        def note(connection: sqlite3.Connection) -> int:
             facts = ConnectionFacts(
                 device=device, reset_generation=_generation(connection, device.id)
             )
@@ -85,7 +87,9 @@ class Journal:
                 "INSERT INTO connection (adapter, facts) VALUES (?, ?) RETURNING number",
                 (adapter, msgspec.json.encode(facts).decode()),
             ).fetchone()
-        return int(row[0])
+            return int(row[0])
+
+        return self._database.keep(note)
 
     def append(self, connection: int, characteristic: str, value: bytes) -> str:
         """Keep one value and return its trace id; it is on the disk when this returns.
@@ -95,19 +99,23 @@ class Journal:
         """
         moment = self._clock.read()
         trace_id = secrets.token_hex(16)
-        self._database.connection.execute(
-            _APPEND,
-            (
-                connection,
-                characteristic,
-                value,
-                to_us(moment.at),
-                moment.monotonic_ns,
-                self._boot_id,
-                moment.is_synchronised,
-                trace_id,
-            ),
+        entry = (
+            connection,
+            characteristic,
+            value,
+            to_us(moment.at),
+            moment.monotonic_ns,
+            self._boot_id,
+            moment.is_synchronised,
+            trace_id,
         )
+        try:
+            self._database.connection.execute(_APPEND, entry)
+        except sqlite3.Error as error:
+            # The device has been told that it was received: it must find room once more.
+            if not (is_full(error) and self._database.make_room()):
+                raise
+            self._database.connection.execute(_APPEND, entry)
         return trace_id
 
     def settle(self, connection: int, device: Device, clock: DeviceClock | None) -> None:
@@ -116,7 +124,8 @@ class Journal:
         The clock tells whether the device has lost it since it was last measured; from then on
         its records are another generation.
         """
-        with self._database.transaction() as database:
+
+        def note(database: sqlite3.Connection) -> None:
             generation = _generation(database, device.id)
             if clock is not None:
                 row = database.execute(
@@ -135,6 +144,8 @@ class Journal:
                 "UPDATE connection SET facts = ?, is_settled = 1 WHERE number = ?",
                 (msgspec.json.encode(facts).decode(), connection),
             )
+
+        self._database.keep(note)
 
     def settle_all(self) -> None:
         """Settle what a crash left open; to be called before the first connection."""
@@ -162,7 +173,8 @@ def _generation(connection: sqlite3.Connection, device_id: str) -> int:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    number, adapter, facts, characteristic, raw, received_us, monotonic_ns, boot, sync, trace = row
+    number, adapter, facts, characteristic, raw, received_us, monotonic_ns, boot, sync, *rest = row
+    trace_id, epoch = rest
     return Entry(
         number=number,
         adapter=adapter,
@@ -173,5 +185,6 @@ def _entry(row: tuple[Any, ...]) -> Entry:
             at=from_us(received_us), monotonic_ns=monotonic_ns, is_synchronised=bool(sync)
         ),
         boot_id=UUID(boot),
-        trace_id=trace,
+        trace_id=trace_id,
+        epoch=None if epoch is None else UUID(epoch),
     )

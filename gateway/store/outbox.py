@@ -9,14 +9,16 @@ survive a power cut: without it a record is sent again, which does no harm.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
 from device_adapters.contract.messages import MAX_SENT_BYTES, ContractError, Receipt, Resend
 from gateway.store.database import Database, from_us, to_us
+
+_Result = TypeVar("_Result")
 
 KEPT: Final = timedelta(days=30)
 FIRST_RESEND_NS: Final = 30 * 10**9
@@ -25,6 +27,9 @@ LAST_RESEND_NS: Final = 15 * 60 * 10**9
 # What a message holds beside its records: the time, brackets, a comma each.
 ENVELOPE_BYTES: Final = 128
 MAX_RECORD_BYTES: Final = MAX_SENT_BYTES - ENVELOPE_BYTES
+
+# What is changed in one go: an indication that comes meanwhile waits for its end.
+SLICE: Final = 100
 
 _MAX_INTEGER: Final = 2**63 - 1
 _DOUBLINGS: Final = 5  # 30 s doubled five times is beyond 15 min
@@ -44,14 +49,57 @@ UPDATE outbox SET delivered_us = ?
  WHERE epoch = ? AND number BETWEEN ? AND ? AND delivered_us IS NULL AND sent_us IS NOT NULL
 """
 
+_UNDELIVERED_UP_TO: Final = """
+SELECT max(number) FROM (
+       SELECT number FROM outbox
+        WHERE epoch = ? AND number BETWEEN ? AND ? AND delivered_us IS NULL
+        ORDER BY number LIMIT ?)
+"""
+
+_WAITING: Final = """
+SELECT epoch, number FROM outbox
+ WHERE delivered_us IS NULL AND (epoch, number) > (?, ?)
+ ORDER BY epoch, number LIMIT ?
+"""
+
 _SOON: Final = """
 UPDATE outbox SET attempts = 0, due_ns = min(due_ns, ?)
- WHERE delivered_us IS NULL AND sent_us IS NOT NULL
+ WHERE epoch = ? AND number = ? AND sent_us IS NOT NULL
+"""
+
+_KEPT_UP_TO: Final = """
+SELECT max(number) FROM (
+       SELECT number FROM outbox WHERE epoch = ? AND number BETWEEN ? AND ?
+        ORDER BY number LIMIT ?)
 """
 
 _AGAIN: Final = """
 UPDATE outbox SET delivered_us = NULL, due_ns = 0, attempts = 0
  WHERE epoch = ? AND number BETWEEN ? AND ?
+"""
+
+_SOME_AGAIN: Final = """
+UPDATE outbox SET delivered_us = NULL, due_ns = 0, attempts = 0
+ WHERE rowid IN (SELECT rowid FROM outbox WHERE delivered_us IS NOT NULL LIMIT ?)
+"""
+
+_OLDEST_DELIVERED: Final = """
+SELECT rowid, journal FROM outbox
+ WHERE delivered_us < ? ORDER BY delivered_us LIMIT ?
+"""
+
+# Entries of which no record was made: nothing was in them.
+_BARREN: Final = """
+SELECT number, is_decoded = 1 AND received_us < ?
+       AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.journal = journal.number)
+  FROM journal WHERE number > ? ORDER BY number LIMIT ?
+"""
+
+_EMPTY: Final = """
+SELECT number, is_settled = 1
+       AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.connection = connection.number)
+       AND number < (SELECT max(number) FROM connection)
+  FROM connection WHERE number > ? ORDER BY number LIMIT ?
 """
 
 _TO_RENUMBER: Final = """
@@ -200,8 +248,16 @@ class Outbox:
 
         Its timer begins anew after that: what it had waited for may have come back.
         """
-        with self._database.transaction(is_durable=False) as connection:
-            connection.execute(_SOON, (due_ns,))
+        _whole(self.hastening(due_ns))
+
+    def hastening(self, due_ns: int) -> Generator[None]:
+        """Do as `hasten`, in slices: between them others may use the file."""
+        last = (0, 0)
+        while rows := self._database.connection.execute(_WAITING, (*last, SLICE)).fetchall():
+            with self._database.transaction(is_durable=False) as connection:
+                connection.executemany(_SOON, [(due_ns, *row) for row in rows])
+            last = rows[-1]
+            yield
 
     def next_due_ns(self) -> int | None:
         """Return when the next record is due, or None if everything was delivered."""
@@ -221,19 +277,39 @@ class Outbox:
         Raises:
             ContractError: If a range is none.
         """
+        return _whole(self.receiving(receipt))
+
+    def receiving(self, receipt: Receipt) -> Generator[None, None, Receipted]:
+        """Do as `receipt`, in slices: between them others may use the file.
+
+        The other database's name is noted when all was made due again, so that a gateway that
+        dies in between begins anew with the next receipt.
+        """
         ranges = _merged(receipt.ranges)
-        with self._database.transaction(is_durable=bool(receipt.conflicts)) as connection:
-            is_other = self._note_incarnation(connection, receipt.incarnation)
+        database = self._database
+        is_other = self._is_other(receipt.incarnation)
+        while is_other:
+            with database.transaction(is_durable=False) as connection:
+                changed = connection.execute(_SOME_AGAIN, (SLICE,)).rowcount
+            if not changed:
+                yield from self.hastening(0)
+                break
+            yield
+        with database.transaction(is_durable=bool(receipt.conflicts)) as connection:
+            self._note_incarnation(connection, receipt.incarnation)
             sequence = _sequence(connection, receipt.epoch)
             if sequence is None:
                 return Receipted(delivered=0, renumbered=0, is_other_incarnation=is_other)
             renumbered = self._renumber(connection, sequence, receipt.conflicts)
-            delivered = sum(
-                connection.execute(
-                    _DELIVERED, (to_us(self._now()), sequence, first, last)
-                ).rowcount
-                for first, last in ranges
-            )
+        delivered = 0
+        for slice_ in self._slices(sequence, ranges, _UNDELIVERED_UP_TO):
+            with database.transaction(is_durable=False) as connection:
+                now_us = to_us(self._now())
+                for first, last in slice_:
+                    delivered += connection.execute(
+                        _DELIVERED, (now_us, sequence, first, last)
+                    ).rowcount
+            yield
         return Receipted(delivered=delivered, renumbered=renumbered, is_other_incarnation=is_other)
 
     def resend(self, request: Resend) -> int:
@@ -242,36 +318,97 @@ class Outbox:
         Raises:
             ContractError: If a range is none.
         """
+        return _whole(self.resending(request))
+
+    def resending(self, request: Resend) -> Generator[None, None, int]:
+        """Do as `resend`, in slices: between them others may use the file."""
         ranges = _merged(request.ranges)
-        with self._database.transaction(is_durable=False) as connection:
-            sequence = _sequence(connection, request.epoch)
-            return sum(
-                connection.execute(_AGAIN, (sequence, first, last)).rowcount
-                for first, last in ranges
-            )
+        sequence = _sequence(self._database.connection, request.epoch)
+        if sequence is None:
+            return 0
+        kept = 0
+        for slice_ in self._slices(sequence, ranges, _KEPT_UP_TO):
+            with self._database.transaction(is_durable=False) as connection:
+                for first, last in slice_:
+                    kept += connection.execute(_AGAIN, (sequence, first, last)).rowcount
+            yield
+        return kept
+
+    def _slices(
+        self, sequence: int, ranges: Sequence[tuple[int, int]], up_to: str
+    ) -> Generator[Sequence[tuple[int, int]]]:
+        """Cut ranges into slices of at most `SLICE` records and as many ranges."""
+        slice_: list[tuple[int, int]] = []
+        for first, last in ranges:
+            start = first
+            while start <= last:
+                (end,) = self._database.connection.execute(
+                    up_to, (sequence, start, last, SLICE)
+                ).fetchone()
+                if end is None:
+                    break
+                slice_.append((start, end))
+                if end - start + 1 >= SLICE or len(slice_) >= SLICE:
+                    yield slice_
+                    slice_ = []
+                start = end + 1
+        if slice_:
+            yield slice_
 
     def standing(self) -> Standing:
         """Return how the outbox stands."""
         return standing(self._database.connection)
 
+    @property
+    def has_delivered(self) -> bool:
+        """Tell whether there is anything that may be forgotten."""
+        found = self._database.connection.execute(
+            "SELECT 1 FROM outbox WHERE delivered_us IS NOT NULL LIMIT 1"
+        )
+        return found.fetchone() is not None
+
     def prune(self) -> int:
         """Forget what was delivered long ago, with its journal entries; return how many."""
+        return _whole(self.pruning())
+
+    def pruning(self) -> Generator[None, None, int]:
+        """Do as `prune`, in slices: between them others may use the file."""
         before = to_us(self._now() - KEPT)
-        with self._database.transaction(is_durable=False) as connection:
-            pruned = connection.execute(
-                "DELETE FROM outbox WHERE delivered_us < ?", (before,)
-            ).rowcount
-            connection.execute(
-                "DELETE FROM journal WHERE is_decoded = 1 AND received_us < ?"
-                " AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.journal = journal.number)",
-                (before,),
-            )
-            connection.execute(
-                "DELETE FROM connection WHERE is_settled = 1"
-                " AND NOT EXISTS (SELECT 1 FROM journal WHERE connection = connection.number)"
-                " AND number < (SELECT max(number) FROM connection)"
-            )
+        pruned = 0
+        while count := self.forget(before):
+            pruned += count
+            yield
+        yield from self._sweep("journal", _BARREN, (before,))
+        yield from self._sweep("connection", _EMPTY, ())
         return pruned
+
+    def forget(self, before_us: int = _MAX_INTEGER) -> int:
+        """Forget the oldest `SLICE` records that were delivered before a time, with their entries.
+
+        What has not been delivered stays, however old.
+        """
+        with self._database.transaction(is_durable=False) as connection:
+            rows = connection.execute(_OLDEST_DELIVERED, (before_us, SLICE)).fetchall()
+            connection.executemany(
+                "DELETE FROM outbox WHERE rowid = ?", [(row,) for row, _ in rows]
+            )
+            connection.executemany(
+                "DELETE FROM journal WHERE number = ? AND is_decoded = 1",
+                [(journal,) for _, journal in rows if journal is not None],
+            )
+        return len(rows)
+
+    def _sweep(self, table: str, query: str, bound: tuple[int, ...]) -> Generator[None]:
+        number = 0
+        while rows := self._database.connection.execute(query, (*bound, number, SLICE)).fetchall():
+            number = rows[-1][0]
+            if useless := [(each,) for each, is_useless in rows if is_useless]:
+                with self._database.transaction(is_durable=False) as connection:
+                    connection.executemany(
+                        f"DELETE FROM {table} WHERE number = ?",  # noqa: S608 one of two of ours
+                        useless,
+                    )
+            yield
 
     def _current(self, connection: sqlite3.Connection) -> tuple[int, UUID]:
         sequence, epoch = connection.execute(
@@ -285,17 +422,16 @@ class Outbox:
             (str(self._new_id()), to_us(self._now()), reason),
         )
 
-    def _note_incarnation(self, connection: sqlite3.Connection, incarnation: UUID) -> bool:
-        row = connection.execute("SELECT id FROM incarnation").fetchone()
-        is_other = row is not None and row[0] != str(incarnation)
-        if is_other:
-            connection.execute("UPDATE outbox SET delivered_us = NULL, due_ns = 0, attempts = 0")
+    def _is_other(self, incarnation: UUID) -> bool:
+        row = self._database.connection.execute("SELECT id FROM incarnation").fetchone()
+        return row is not None and row[0] != str(incarnation)
+
+    def _note_incarnation(self, connection: sqlite3.Connection, incarnation: UUID) -> None:
         connection.execute("DELETE FROM incarnation")
         connection.execute(
             "INSERT INTO incarnation (id, last_receipt_us) VALUES (?, ?)",
             (str(incarnation), to_us(self._now())),
         )
-        return is_other
 
     def _renumber(
         self, connection: sqlite3.Connection, sequence: int, conflicts: Iterable[int]
@@ -345,6 +481,15 @@ def standing(connection: sqlite3.Connection) -> Standing:
         oldest_undelivered_at=None if oldest is None else from_us(oldest),
         last_receipt_at=None if receipt is None else from_us(receipt[0]),
     )
+
+
+def _whole(steps: Generator[None, None, _Result]) -> _Result:
+    """Take all steps at once and return their result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def _sequence(connection: sqlite3.Connection, epoch: UUID) -> int | None:

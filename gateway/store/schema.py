@@ -131,5 +131,7 @@ CREATE TABLE said (                         -- what the running gateway said of 
     body BLOB NOT NULL,                     -- JSON of gateway.status.Said
     said_us INTEGER NOT NULL
 ) STRICT;
+-- Which epoch names the record, where it is not the one at the time of decoding: a salvaged entry.
+ALTER TABLE journal ADD COLUMN epoch TEXT;
 """,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from pathlib import Path
 
@@ -13,37 +12,60 @@ from gateway.store.database import (
     DatabaseError,
     checkpoint,
     from_us,
+    is_damage,
     open_database,
     to_us,
 )
 from tests.unit.gateway.fakes import START
 
 
-def test_a_damaged_file_is_set_aside_and_a_new_one_made(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_that_is_none_is_damage(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"not a database at all, but long enough to be one" * 100)
 
-    database = open_database(tmp_path, START)
-    tables = database.connection.execute("SELECT count(*) FROM journal").fetchone()
-    database.close()
+    with pytest.raises(sqlite3.DatabaseError) as raised:
+        open_database(tmp_path, START)
 
-    assert tables == (0,)
-    assert (tmp_path / f"{FILE_NAME}.damaged-20261123T071030").exists()
-    assert [record.levelno for record in caplog.records] == [logging.CRITICAL]
+    assert is_damage(raised.value)
 
 
 def test_a_page_of_zeros_in_the_middle_is_damage(tmp_path: Path) -> None:
-    database = open_database(tmp_path, START)
-    database.close()
+    open_database(tmp_path, START).close()
     file = tmp_path / FILE_NAME
     raw = bytearray(file.read_bytes())
     raw[4096:8192] = bytes(4096)
     file.write_bytes(raw)
 
-    open_database(tmp_path, START).close()
+    with pytest.raises(sqlite3.DatabaseError) as raised:
+        open_database(tmp_path, START)
 
-    assert (tmp_path / f"{FILE_NAME}.damaged-20261123T071030").exists()
+    assert is_damage(raised.value)
+
+
+def test_another_letter_in_a_table_of_ours_is_damage(tmp_path: Path) -> None:
+    # SQLite's own check finds nothing wrong with a column of another name.
+    open_database(tmp_path, START).close()
+    file = tmp_path / FILE_NAME
+    raw = file.read_bytes()
+    assert raw.count(b"battery_percent") == 1
+    file.write_bytes(raw.replace(b"battery_percent", b"battery_perceot"))
+
+    with pytest.raises(sqlite3.DatabaseError, match="standing") as raised:
+        open_database(tmp_path, START)
+
+    assert is_damage(raised.value)
+
+
+def test_a_locked_file_is_no_damage(tmp_path: Path) -> None:
+    database = open_database(tmp_path, START)
+    database.connection.execute("BEGIN EXCLUSIVE")
+    other = sqlite3.connect(tmp_path / FILE_NAME, timeout=0)
+
+    with pytest.raises(sqlite3.OperationalError) as raised:
+        other.execute("BEGIN IMMEDIATE")
+
+    assert not is_damage(raised.value)
+    other.close()
+    database.close()
 
 
 def test_a_file_of_a_later_release_is_left_alone(tmp_path: Path) -> None:
