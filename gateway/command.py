@@ -21,10 +21,12 @@ from typing import Final
 import msgspec
 
 from device_adapters import registry
-from device_adapters.contract.standing import GatewayStatus
-from gateway.ble.agent import PairingWindow
+from device_adapters.contract.standing import GatewayStatus, Happening, Problem
+from gateway import pairing
+from gateway.battery import Batteries
 from gateway.ble.radio import Radio
 from gateway.ble.visit import Visitor
+from gateway.ble.window import PairingWindow
 from gateway.clock import SystemClock
 from gateway.decoding import Decoder
 from gateway.forwarding import Forwarder
@@ -34,6 +36,7 @@ from gateway.service import Decoding, Upkeep, serve
 from gateway.settings import Settings, SettingsError, load
 from gateway.status import describe, read_status
 from gateway.store.database import Database, DatabaseError, open_database
+from gateway.store.devices import DeviceBook
 from gateway.store.journal import Journal
 from gateway.store.outbox import Outbox
 
@@ -43,6 +46,23 @@ _OK: Final = 0
 _FAILED: Final = 1
 _USAGE: Final = 2
 _GOODBYE_S: Final = 3.0
+
+
+class _Logged:
+    """Reports that go to the log."""
+
+    def begin(
+        self, problem: Problem, *, device_id: str | None = None, detail: str | None = None
+    ) -> None:
+        logger.warning("began", extra={"what": problem, "device": device_id, "detail": detail})
+
+    def end(self, problem: Problem, *, device_id: str | None = None) -> None:
+        logger.debug("ended", extra={"what": problem, "device": device_id})
+
+    def note(
+        self, happening: Happening, *, device_id: str | None = None, detail: str | None = None
+    ) -> None:
+        logger.info("happened", extra={"what": happening, "device": device_id, "detail": detail})
 
 
 class AlreadyRunningError(Exception):
@@ -55,10 +75,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.command == "status":
             return _status(arguments)
+        if arguments.command == "pair":
+            return _pair(arguments)
         return _run(load(os.environ, arguments.settings))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return _USAGE
+    except pairing.PairingError as error:
+        print(error, file=sys.stderr)
+        return _FAILED
     except (OSError, sqlite3.Error, DatabaseError, AlreadyRunningError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return _FAILED
@@ -73,9 +98,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run until SIGTERM or SIGINT")
     status = commands.add_parser("status", help="say what waits on this gateway, since when")
-    for command in (run, status):
+    pair = commands.add_parser("pair", help="let new devices pair with the gateway for a while")
+    for command in (run, status, pair):
         command.add_argument("--settings", type=Path, metavar="FILE", help="settings, TOML")
-    status.add_argument("--state", type=Path, metavar="DIR", help="the state directory")
+    for command in (status, pair):
+        command.add_argument("--state", type=Path, metavar="DIR", help="the state directory")
+    pair.add_argument("--minutes", type=int, default=10, metavar="N", help="at most 30; 10")
     status.add_argument("--json", action="store_true", help="for programs")
     return parser
 
@@ -87,6 +115,13 @@ def _status(arguments: argparse.Namespace) -> int:
         print(msgspec.json.encode(status).decode())
     else:
         print(describe(status, datetime.now(UTC)))
+    return _OK
+
+
+def _pair(arguments: argparse.Namespace) -> int:
+    directory = arguments.state or load(os.environ, arguments.settings).state
+    pairing.ask(directory, arguments.minutes)
+    print(f"Devices may pair with this gateway for {arguments.minutes} minutes from now.")
     return _OK
 
 
@@ -136,13 +171,20 @@ async def _serve(settings: Settings, database: Database) -> None:
     )
     decoder = Decoder(database, journal, outbox, adapters, settings.zone)
     decoding = Decoding(decoder, clock, forwarder, metrics)
+    reports, book = _Logged(), DeviceBook(database, _now)
+    batteries = Batteries(book, reports, lambda: 20)
+    window = PairingWindow(
+        reports,
+        monotonic_s=time.monotonic,
+        asked_s=pairing.PairingRequests(settings.state).take_s,
+    )
     radio = Radio(
-        Visitor(journal, adapters, clock, metrics, decoding.wake),
+        Visitor(journal, adapters, clock, metrics, decoding.wake, on_battery=batteries.seen),
         adapters,
-        PairingWindow(
-            settings.devices, open_s=settings.pairing_window_s, monotonic_s=time.monotonic
-        ),
+        window,
         metrics,
+        reports=reports,
+        book=book,
         devices=settings.devices,
         cool_down_s=settings.cool_down_s,
         adapter=settings.adapter,
@@ -172,6 +214,7 @@ async def _serve(settings: Settings, database: Database) -> None:
         try:
             await serve(radio, decoding, forwarder, upkeep, drain_s=settings.drain_s, stop=stop)
         finally:
+            book.flush()
             publisher.publish_status(GatewayStatus(is_online=False, at=_now()))
             await publisher.stop(_GOODBYE_S)
 

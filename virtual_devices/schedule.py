@@ -75,8 +75,7 @@ def parse(line: bytes, kind: type[Step]) -> Step | Fault:
     Raises:
         ValueError: If it is no such step; the text names the element.
     """
-    if len(line) > _MAX_LINE_BYTES:
-        raise ValueError(f"longer than {_MAX_LINE_BYTES} bytes")
+    check_length(line)
     try:
         keys = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
         if "fault" in keys:
@@ -84,6 +83,12 @@ def parse(line: bytes, kind: type[Step]) -> Step | Fault:
         return msgspec.json.decode(line, type=kind)
     except msgspec.DecodeError as error:
         raise ValueError(str(error)) from error
+
+
+def check_length(line: bytes) -> None:
+    """Raise `ValueError` for a line that is too long."""
+    if len(line) > _MAX_LINE_BYTES:
+        raise ValueError(f"longer than {_MAX_LINE_BYTES} bytes")
 
 
 async def script(source: Path | None, kind: type[Step]) -> AsyncIterator[Step | Fault]:
@@ -95,7 +100,7 @@ async def script(source: Path | None, kind: type[Step]) -> AsyncIterator[Step | 
         OSError: If the file cannot be read.
     """
     number = 0
-    async for line in _lines(source):
+    async for line in lines(source):
         number += 1
         if not line.strip():
             continue
@@ -108,7 +113,12 @@ async def script(source: Path | None, kind: type[Step]) -> AsyncIterator[Step | 
         yield step
 
 
-async def _lines(source: Path | None) -> AsyncIterator[bytes]:
+async def lines(source: Path | None) -> AsyncIterator[bytes]:
+    """Yield the lines of a file, or of standard input as they come.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
     if source is not None:
         for line in (await asyncio.to_thread(source.read_bytes)).splitlines():
             yield line
