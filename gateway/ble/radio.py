@@ -139,12 +139,11 @@ class Radio:
                         tasks.create_task(bluez.watch_bus(), name="bus")  # ends with the bus
                         await bluez.hang_up(self._is_ours)
                         await self._listen_on(bluez)
-                    # Nobody says any more that a device has hung up.
-                    self._rounds.cancel_all()
                 except RADIO_ERRORS as error:
                     self._fail(error)
                 finally:
                     self._bluez = self._rounds.bluez = None
+                    self._rounds.cancel_all()  # nobody says any more that a device has hung up
                 await asyncio.sleep(self._starts.pause_s)
 
     async def _listen_on(self, bluez: BlueZ) -> None:

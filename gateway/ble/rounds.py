@@ -83,6 +83,7 @@ class Rounds:
         self._sighted = asyncio.Event()
         self._is_paused = False
         self._openings = 0
+        self._attended_s = 0.0
         self.bluez: BlueZ | None = None
 
     @property
@@ -147,6 +148,10 @@ class Rounds:
                         await self._sighted.wait()
 
     def _attend_window(self) -> None:
+        now_s = self._monotonic_s()
+        if now_s < self._attended_s + _TICK_S:
+            return  # each advertisement comes by here
+        self._attended_s = now_s
         self._window.tick()
         if self._openings != self._window.openings:
             self._openings = self._window.openings

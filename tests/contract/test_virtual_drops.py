@@ -46,19 +46,21 @@ async def hear(address: str) -> list[bytes]:
     ("drop", "heard", "given"),
     [
         ({"at": "connect"}, 0, 0),
-        ({"at": "connect", "silent": True}, 0, 0),
+        pytest.param({"at": "connect", "silent": True}, 0, 0, marks=pytest.mark.soak),
         ({"at": "discovery"}, 0, 0),
-        ({"at": "discovery", "nth": 3, "silent": True}, 0, 0),
+        pytest.param({"at": "discovery", "nth": 3, "silent": True}, 0, 0, marks=pytest.mark.soak),
         ({"at": "read"}, 0, 0),
         ({"at": "clock"}, 0, 0),
         ({"at": "clock", "silent": True}, 0, 0),
         ({"at": "subscribe"}, 0, 0),
         ({"at": "indication", "nth": 2}, 1, 1),
-        ({"at": "indication", "nth": 2, "silent": True}, 1, 1),
+        pytest.param({"at": "indication", "nth": 2, "silent": True}, 1, 1, marks=pytest.mark.soak),
         ({"at": "before_confirmation", "nth": 2}, 2, 1),
         ({"at": "before_confirmation", "nth": 2, "silent": True}, 2, 1),
         ({"at": "after_confirmation", "nth": 2}, 2, 2),
-        ({"at": "after_confirmation", "nth": 2, "silent": True}, 2, 2),
+        pytest.param(
+            {"at": "after_confirmation", "nth": 2, "silent": True}, 2, 2, marks=pytest.mark.soak
+        ),
     ],
 )
 async def test_a_cuff_drops_the_link_once_at_each_point(

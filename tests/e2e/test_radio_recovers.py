@@ -38,7 +38,7 @@ def measured(world: RadioWorld, *arguments: str, count: int = 1) -> VirtualDevic
 async def test_connects_that_are_in_progress_are_got_over(
     world: RadioWorld, tmp_path: Path
 ) -> None:
-    world.fault(fault="in_progress", of="connect", times=3)
+    world.fault(fault="in_progress", of="connect", times=2)
     cuff = measured(world)
 
     async with home(world, tmp_path) as gateway:
@@ -51,6 +51,7 @@ async def test_connects_that_are_in_progress_are_got_over(
     ]
 
 
+@pytest.mark.soak  # five visits, each after the pause of the one before
 async def test_connects_in_progress_for_ever_are_ended_by_a_power_cycle(
     world: RadioWorld, tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ from gateway.store.journal import Journal
 from tests.support.radio import RadioWorld, VirtualDevice, on_bus
 
 _WITHIN_S: Final = 20.0
-QUICK: Final = Patience(silence_s=3.0, retry_s=0.2)
+QUICK: Final = Patience(silence_s=2.0, retry_s=0.1)
 
 
 @dataclass(slots=True)
