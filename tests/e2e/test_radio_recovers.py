@@ -102,8 +102,9 @@ async def test_a_deaf_adapter_is_switched_off_and_on(world: RadioWorld, tmp_path
 
 
 async def test_a_connection_that_somebody_left_open_is_ended(
-    world: RadioWorld, tmp_path: Path
+    world: RadioWorld, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "gateway.ble")
     cuff = measured(world, "--idle-s", "60")
     async with home(world, tmp_path, devices=["F0:00:00:00:00:FF"]) as other:
         world.fault(fault="held", address=cuff.address)
@@ -112,6 +113,9 @@ async def test_a_connection_that_somebody_left_open_is_ended(
 
     async with home(world, tmp_path / "ours") as gateway:
         await gateway.wait_emptied(cuff)
+
+    # At once, and not by the power cycle that silence would have led to.
+    assert "stale connection ended" in caplog.text
 
 
 async def test_services_that_are_never_resolved_do_not_hold_others_up(
