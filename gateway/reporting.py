@@ -5,12 +5,9 @@ Who hears it (the file, the status, the events) is not the speaker's business.
 
 from __future__ import annotations
 
-import logging
 from typing import Protocol
 
 from device_adapters.contract.standing import Happening, Problem
-
-logger = logging.getLogger(__name__)
 
 
 class Reports(Protocol):
@@ -31,25 +28,3 @@ class Reports(Protocol):
     ) -> None:
         """Say that something happened."""
         ...
-
-
-class LoggedReports:
-    """Reports that only the log hears."""
-
-    def begin(
-        self, problem: Problem, *, device_id: str | None = None, detail: str | None = None
-    ) -> None:
-        """Log that something is wrong."""
-        extra = {"problem": problem, "device": device_id, "detail": detail}
-        logger.warning("condition began", extra=extra)
-
-    def end(self, problem: Problem, *, device_id: str | None = None) -> None:
-        """Log that it is wrong no more."""
-        logger.info("condition ended", extra={"problem": problem, "device": device_id})
-
-    def note(
-        self, happening: Happening, *, device_id: str | None = None, detail: str | None = None
-    ) -> None:
-        """Log that something happened."""
-        extra = {"happening": happening, "device": device_id, "detail": detail}
-        logger.info("something happened", extra=extra)

@@ -53,7 +53,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     clock_file: Path = TIMESYNCD_FILE
     adapter: Annotated[str, msgspec.Meta(pattern=r"^hci[0-9]{1,3}$")] | None = None
     cool_down_s: _Seconds = 5.0
-    pairing_window_s: _Seconds = 0.0
     http_host: str = "127.0.0.1"
     http_port: _Port = 9464
     drain_s: _Seconds = 5.0

@@ -8,6 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from virtual_devices import host
+from virtual_devices.drops import POINTS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,7 +23,10 @@ def parser() -> argparse.ArgumentParser:
     )
     parts = whole.add_subparsers(dest="part", required=True)
     _add_radio(parts.add_parser("radio", help="serve the air that all other parts attach to"))
-    _add_bluez(parts.add_parser("bluez", help="serve org.bluez on a D-Bus of your own"))
+    bluez = parts.add_parser(
+        "bluez", help="serve org.bluez on a D-Bus of your own", epilog=_FAULTS
+    )
+    _add_bluez(bluez)
     cuff = parts.add_parser("cuff", help="be a blood-pressure cuff", epilog=_SCRIPT)
     _add_device(cuff, address="F0:00:00:00:00:01", name="Hemvital BP", capacity=60)
     _add_cuff(cuff)
@@ -38,7 +42,16 @@ _SCRIPT = (
     '"unit": "mmHg", "irregular": true, "movement": false, "error": false}. An oximeter\'s: '
     '{"after_s": 1.0, "spo2": 86, "pulse": 96, "error": false}. Faults: '
     '{"fault": "out_of_range", "for_s": 5}, {"fault": "hang_up", "after_records": 2}, '
-    '{"fault": "duplicate"}, {"fault": "drop_bond"}. All may be left out but the fault.'
+    '{"fault": "duplicate"}, {"fault": "drop_bond"}, {"fault": "battery", "percent": 12}, '
+    '{"fault": "drop", "at": "subscribe", "nth": 1, "silent": false} with at one of '
+    f"{', '.join(POINTS)}. All may be left out but the fault."
+)
+
+
+_FAULTS = (
+    'A script is JSON lines: {"fault": "in_progress", "of": "connect", "times": 2}, or of "scan", '
+    'or with "until_power": true; {"fault": "stuck", "times": 1}; {"fault": "deaf"}; '
+    '{"fault": "unresolved", "times": 1}; {"fault": "held", "address": "F0:00:00:00:00:01"}.'
 )
 
 
@@ -71,6 +84,7 @@ def _add_bluez(part: argparse.ArgumentParser) -> None:
     part.add_argument(
         "--expire-s", type=float, default=30.0, help="until a device unheard of is removed"
     )
+    part.add_argument("--script", metavar="FILE", help="what goes wrong; - is standard input")
 
 
 def _add_device(part: argparse.ArgumentParser, *, address: str, name: str, capacity: int) -> None:

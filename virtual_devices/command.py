@@ -94,6 +94,7 @@ async def _run_bluez(arguments: argparse.Namespace) -> None:
         address=arguments.address,
         keys=arguments.keys,
         expire_s=arguments.expire_s,
+        script=arguments.script,
     )
     await service.run(settings, on_ready=lambda: print("bluez ready", flush=True))
     print("hemvital-virtual bluez: the bus is gone", file=sys.stderr)

@@ -10,9 +10,11 @@ import sys
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
+
+from virtual_devices.drops import Point
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +51,18 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     ``out_of_range``: off the air for ``for_s`` seconds. ``drop_bond``: forgets every host.
     ``hang_up``: the next session ends after ``after_records`` confirmed records. ``duplicate``:
-    the next record is indicated twice.
+    the next record is indicated twice. ``drop``: the link ends when the point ``at`` is reached
+    for the ``nth`` time from now on; ``silent``, by going off the air for ``for_s`` seconds, as
+    out of range. ``battery``: shows ``percent`` from now on.
     """
 
-    fault: Literal["out_of_range", "drop_bond", "hang_up", "duplicate"]
+    fault: Literal["out_of_range", "drop_bond", "hang_up", "duplicate", "drop", "battery"]
     for_s: float = 5.0
     after_records: int = 1
+    at: Point = "connect"
+    nth: Annotated[int, msgspec.Meta(ge=1)] = 1
+    silent: bool = False
+    percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 100
     after_s: float = 0.0
 
 
@@ -67,8 +75,7 @@ def parse(line: bytes, kind: type[Step]) -> Step | Fault:
     Raises:
         ValueError: If it is no such step; the text names the element.
     """
-    if len(line) > _MAX_LINE_BYTES:
-        raise ValueError(f"longer than {_MAX_LINE_BYTES} bytes")
+    check_length(line)
     try:
         keys = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
         if "fault" in keys:
@@ -76,6 +83,12 @@ def parse(line: bytes, kind: type[Step]) -> Step | Fault:
         return msgspec.json.decode(line, type=kind)
     except msgspec.DecodeError as error:
         raise ValueError(str(error)) from error
+
+
+def check_length(line: bytes) -> None:
+    """Raise `ValueError` for a line that is too long."""
+    if len(line) > _MAX_LINE_BYTES:
+        raise ValueError(f"longer than {_MAX_LINE_BYTES} bytes")
 
 
 async def script(source: Path | None, kind: type[Step]) -> AsyncIterator[Step | Fault]:
@@ -87,7 +100,7 @@ async def script(source: Path | None, kind: type[Step]) -> AsyncIterator[Step | 
         OSError: If the file cannot be read.
     """
     number = 0
-    async for line in _lines(source):
+    async for line in lines(source):
         number += 1
         if not line.strip():
             continue
@@ -100,7 +113,12 @@ async def script(source: Path | None, kind: type[Step]) -> AsyncIterator[Step | 
         yield step
 
 
-async def _lines(source: Path | None) -> AsyncIterator[bytes]:
+async def lines(source: Path | None) -> AsyncIterator[bytes]:
+    """Yield the lines of a file, or of standard input as they come.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
     if source is not None:
         for line in (await asyncio.to_thread(source.read_bytes)).splitlines():
             yield line

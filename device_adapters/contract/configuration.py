@@ -40,11 +40,11 @@ class AssignedDevice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 class GatewayConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Payload on ``config``.
 
-    ``devices``: the only ones to talk to; absent, any that an adapter serves. ``pairing_until``:
-    until then, and for at most `MAX_PAIRING_S` from its arrival, devices that are not configured
-    may pair: a window that a person opened. ``rest_s``: readings of one device that follow each
-    other sooner are marked as too close. The last three say from when on the gateway speaks of a
-    device that is not seen, of a queue that grows, of a battery that is low.
+    ``devices``: the only ones to talk to, maybe none; absent, any that an adapter serves.
+    ``pairing_until``: until then, and for at most `MAX_PAIRING_S`, devices may pair: a window that
+    a person opened; outside it none does, configured or not. ``rest_s``: readings of one device
+    that follow each other sooner are marked as too close. The last three say from when on the
+    gateway speaks of a device that is not seen, of a queue that grows, of a battery that is low.
     """
 
     version: Annotated[int, msgspec.Meta(ge=1, le=2**53)]

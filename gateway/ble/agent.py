@@ -1,19 +1,20 @@
-"""The pairing agent: who may pair with the gateway, and when.
+"""The pairing agent: answers BlueZ's questions for a box without keys or display.
 
 Without a registered agent BlueZ pairs with nothing, Just Works included, and keeps no bond. With
-one that says yes to everyone, any device in the house could pair. So: configured devices always,
-others only while a window is open that a person opened.
+one that says yes to everyone, any device in reach could pair, under any address: so a configured
+one may only while a window is open, too (ADR 0025).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
 from typing import Annotated, Final
 
 from dbus_fast.annotations import DBusObjectPath, DBusSignature, DBusStr, DBusUInt16, DBusUInt32
 from dbus_fast.errors import DBusError
 from dbus_fast.service import ServiceInterface, dbus_method
+
+from gateway.ble.window import PairingWindow
 
 logger = logging.getLogger(__name__)
 
@@ -23,36 +24,6 @@ _REJECTED: Final = "org.bluez.Error.Rejected"
 
 # dbus-fast reads a method's signature off its annotations, and a postponed None is none to it.
 Nothing = Annotated[None, DBusSignature("")]
-
-
-class PairingWindow:
-    """Whether a device may pair now.
-
-    Args:
-        devices: Addresses that may pair at any time, upper case.
-        open_s: How long from now on any device may pair.
-        monotonic_s: The clock that the window is measured by.
-    """
-
-    def __init__(
-        self, devices: Collection[str], *, open_s: float, monotonic_s: Callable[[], float]
-    ) -> None:
-        self._devices = frozenset(devices)
-        self._monotonic_s = monotonic_s
-        self._closes_at_s = monotonic_s() + open_s
-
-    @property
-    def left_s(self) -> float:
-        """Return how long the window stays open."""
-        return max(self._closes_at_s - self._monotonic_s(), 0.0)
-
-    def open(self, for_s: float) -> None:
-        """Let any device pair for so long from now on."""
-        self._closes_at_s = self._monotonic_s() + for_s
-
-    def admits(self, address: str) -> bool:
-        """Tell whether the device of this address may pair now."""
-        return address in self._devices or self._monotonic_s() < self._closes_at_s
 
 
 class Agent(ServiceInterface):
@@ -87,9 +58,9 @@ class Agent(ServiceInterface):
 
     @dbus_method(name="AuthorizeService")
     def authorize_service(self, device: DBusObjectPath, uuid: DBusStr) -> Nothing:
-        """Let a bonded device use a service, or refuse."""
+        """Refuse: the gateway offers no services."""
         del uuid
-        self._admit(device)
+        raise self._refusal(device)
 
     @dbus_method(name="RequestPasskey")
     def request_passkey(self, device: DBusObjectPath) -> DBusUInt32:
@@ -112,13 +83,12 @@ class Agent(ServiceInterface):
         """Do nothing: there is no display, and a log is no place for a key."""
 
     def _admit(self, device: str) -> None:
-        if not self._window.admits(address_of(device)):
-            raise self._refusal(device)
-        logger.info("pairing admitted", extra={"device": address_of(device)})
+        if not self._window.admit(address_of(device)):
+            raise DBusError(_REJECTED, "no pairing window is open")
 
     def _refusal(self, device: str) -> DBusError:
-        logger.warning("pairing refused", extra={"device": address_of(device)})
-        return DBusError(_REJECTED, "not admitted by this gateway")
+        logger.warning("not possible on a gateway", extra={"device": address_of(device)})
+        return DBusError(_REJECTED, "not possible on a gateway")
 
 
 def address_of(path: str) -> str:

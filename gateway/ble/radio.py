@@ -14,78 +14,52 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from bleak import BleakScanner
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
 from device_adapters import registry
 from device_adapters.contract.configuration import ScanMode
+from device_adapters.contract.standing import Problem
 from device_adapters.registry import Adapters
-from gateway.ble.agent import PairingWindow
 from gateway.ble.bluez import BlueZ, attend
+from gateway.ble.ear import Ear
 from gateway.ble.failures import RADIO_ERRORS
-from gateway.ble.visit import Outcome, Sighting, Visitor
+from gateway.ble.ladder import Rung, SilenceLadder, StartLadder, classify
+from gateway.ble.rounds import Rounds
+from gateway.ble.visit import Sighting, Visitor
+from gateway.ble.window import PairingWindow
 from gateway.observability import Metrics
+from gateway.reporting import Reports
+from gateway.store.devices import DeviceBook
 
 logger = logging.getLogger(__name__)
 
-_CALL_S: Final = 20.0
-_SILENCE_S: Final = 90.0  # nothing heard from anything for so long: the scanner may have died
-_RETRY_S: Final = 2.0
-_SETTLE_S: Final = 1.0  # changes that BlueZ tells after a disconnect look like advertisements
-_STALE_S: Final = 30.0  # a device heard so long ago sleeps again
-_LONGEST_COOL_DOWN_S: Final = 300.0
-_MOST_VISITS: Final = 8
-_MOST_DEVICES: Final = 256
-_TICK_S: Final = 0.5  # how late the end of a cool-down may be seen
+_LOOK_AGAIN_S: Final = 5.0
+_LONGEST_VISIT_S: Final = 240.0
 
 
-class CoolDown:
-    """How long one device is left alone after a visit.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long the radio waits before it tries something else."""
 
-    A device may advertise on with nothing new to say, or fail again and again: from the second
-    such visit on each doubles the pause, so that it cannot drain its battery or crowd the others
-    out.
-    """
-
-    def __init__(self, shortest_s: float) -> None:
-        self._shortest_s = shortest_s
-        self._fruitless = 0
-        self._given: frozenset[bytes] = frozenset()
-        self.until_s = 0.0
-
-    def visited(self, outcome: Outcome, now_s: float) -> None:
-        """Note how a visit ended."""
-        has_news = bool(outcome.given - self._given)
-        self._given = outcome.given or self._given
-        self._fruitless = 0 if has_news else self._fruitless + 1
-        pause_s = self._shortest_s * 2 ** min(max(self._fruitless - 1, 0), 10)
-        self.until_s = now_s + min(pause_s, max(_LONGEST_COOL_DOWN_S, self._shortest_s))
-
-
-@dataclass(slots=True)
-class _Known:
-    """What is remembered of a device between its visits."""
-
-    cool_down: CoolDown
-    sighting: Sighting | None = None
-    seen_s: float = 0.0
-    settled_s: float = 0.0
-    is_visited: bool = False
+    silence_s: float = 90.0  # nothing heard from anything: the scanner may have died
+    retry_s: float = 2.0
 
 
 class Radio:
-    """Hears devices and has them visited.
+    """Hears devices, has them visited, and gets itself out of what it is stuck in.
 
     Args:
         visitor: Visits one device.
         adapters: The installed ones, by name.
-        devices: The only addresses to talk to, upper case; empty for any that an adapter serves.
-        window: Which devices may pair.
-        cool_down_s: How long a device is left alone after it gave something new.
-        may_visit: Whether what a device gives can be kept now; if not, it is left alone.
-        adapter: The machine's Bluetooth adapter, ``hci0``; None for BlueZ's default.
+        window: Whether devices may pair.
         metrics: What happened, counted.
+        reports: Hears what is wrong with the radio or a device.
+        book: What is known of each device.
+        devices: The only addresses to talk to, upper case; empty for any that an adapter serves.
+        cool_down_s: How long a device is left alone after it gave something new.
+        adapter: The machine's Bluetooth adapter, ``hci0``; None for BlueZ's default.
+        may_visit: Whether devices may be connected to: not while nothing can be kept.
     """
 
     def __init__(
@@ -95,78 +69,173 @@ class Radio:
         window: PairingWindow,
         metrics: Metrics,
         *,
+        reports: Reports,
+        book: DeviceBook,
         devices: Collection[str],
         cool_down_s: float,
         adapter: str | None,
         may_visit: Callable[[], bool] = lambda: True,
+        patience: Patience | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._visitor = visitor
+        patience = patience or Patience()
         self._adapters = adapters
         self._window = window
         self._metrics = metrics
+        self._reports = reports
+        self._book = book
         self._devices = frozenset(devices) or None
-        self._cool_down_s = cool_down_s
         self._adapter = adapter
-        self._may_visit = may_visit
         self._monotonic_s = monotonic_s
-        self._known: dict[str, _Known] = {}
-        self._heard_s = 0.0
-        self._sighted = asyncio.Event()
-        self._visits: set[asyncio.Task[None]] = set()
+        self._rounds = Rounds(
+            visitor,
+            window,
+            reports,
+            book,
+            cool_down_s=cool_down_s,
+            may_visit=may_visit,
+            monotonic_s=monotonic_s,
+            ask_for=self._ask_for,
+        )
+        self._ear = Ear(adapter, self._hear)
+        self._starts = StartLadder(shortest_s=patience.retry_s)
+        self._silence = SilenceLadder(patience_s=patience.silence_s, now_s=monotonic_s())
+        self._scan_mode = ScanMode.ACTIVE
+        self._wanted: Rung | None = None
+        self._parting: set[str] = set()
+        self._is_deaf = False
+        self._bluez: BlueZ | None = None
         self.is_listening = False
 
+    @property
+    def scan_mode(self) -> ScanMode:
+        """Return how the radio really listens: BlueZ may not be able to do so passively."""
+        return self._ear.mode
+
     def configure(self, devices: Collection[str] | None, scan_mode: ScanMode) -> None:
-        """Talk to these devices only, or to any that an adapter serves where None is given."""
-        del scan_mode  # active until the radio can be told
+        """Talk to these devices only, or to any that an adapter serves where None is given.
+
+        At once. Whoever is not among them any more is hung up on, and BlueZ forgets its bond.
+        """
+        before = self._devices or frozenset[str]()
         self._devices = None if devices is None else frozenset(devices)
+        removed = before - (before if self._devices is None else self._devices)
+        for address in removed:
+            self._rounds.drop(address)
+            self._book.forget(address)
+            for problem in (Problem.DEVICE_REFUSED, Problem.BATTERY_LOW):
+                self._reports.end(problem, device_id=address)
+        self._parting = (self._parting | removed) - (self._devices or frozenset())
+        if removed or scan_mode is not self._scan_mode:
+            self._scan_mode = scan_mode
+            self._interrupt()
 
     async def run(self) -> None:
         """Listen and visit until cancelled; a radio that fails is tried again."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._visit_all(), name="visits")
+            tasks.create_task(self._rounds.run(), name="visits")
             while True:
                 try:
-                    async with attend(self._window) as bluez:
+                    async with attend(self._window, self._adapter) as bluez:
                         tasks.create_task(bluez.watch_bus(), name="bus")  # ends with the bus
                         await bluez.hang_up(self._is_ours)
-                        while not bluez.is_lost:
-                            await self._listen(bluez)
-                    # Nobody says any more that a device has hung up.
-                    for visit in self._visits:
-                        visit.cancel()
+                        await self._listen_on(bluez)
                 except RADIO_ERRORS as error:
-                    self._metrics.failures.labels("radio").inc()
-                    logger.warning(
-                        "radio cannot be used",
-                        extra={"reason": f"{type(error).__name__}: {error}"},
-                    )
-                await asyncio.sleep(_RETRY_S)
+                    self._fail(error)
+                finally:
+                    self._bluez = self._rounds.bluez = None
+                    self._rounds.cancel_all()  # nobody says any more that a device has hung up
+                await asyncio.sleep(self._starts.pause_s)
+
+    async def _listen_on(self, bluez: BlueZ) -> None:
+        """Listen until BlueZ or the bus is gone."""
+        self._bluez = self._rounds.bluez = bluez
+        while not bluez.is_lost:
+            try:
+                await self._part(bluez)
+                await self._listen(bluez)
+                await self._carry_out(self._take_wanted(), bluez)
+            except RADIO_ERRORS as error:
+                if bluez.is_lost:
+                    raise
+                rung = self._fail(error)
+                with suppress(*RADIO_ERRORS):
+                    await self._carry_out(rung, bluez)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._starts.pause_s):
+                        await bluez.is_gone.wait()
 
     async def _listen(self, bluez: BlueZ) -> None:
-        """Listen until nothing was heard for a long time, the adapter is deaf or BlueZ gone."""
-        scanner = BleakScanner(
-            self._hear,
-            scanning_mode="active",
-            bluez={"adapter": self._adapter} if self._adapter else {},
-        )
+        """Listen until the adapter is troubled, or nothing was heard for too long."""
         bluez.is_troubled.clear()
-        async with asyncio.timeout(_CALL_S):
-            await scanner.start()
-        self._heard_s = self._monotonic_s()
+        async with self._ear.listening(self._scan_mode):
+            self._started()
+            try:
+                while (left_s := self._silence.due_s - self._monotonic_s()) > 0:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(left_s):
+                            await bluez.is_troubled.wait()
+                            return
+                    if self._rounds.is_busy:  # a connection keeps the controller from listening
+                        await asyncio.sleep(_LOOK_AGAIN_S)
+                        self._silence.started(self._monotonic_s())
+                self._wanted = self._silence.climb(self._monotonic_s())
+            finally:
+                self.is_listening = False
+        logger.warning("nothing heard for long", extra={"next": self._wanted.value})
+        if self._silence.is_exhausted:
+            self._deafen("nothing is heard, though the adapter was switched off and on")
+
+    def _started(self) -> None:
+        self._starts.reset()
+        self._silence.started(self._monotonic_s())
         self.is_listening = True
-        try:
-            while (left_s := self._heard_s + _SILENCE_S - self._monotonic_s()) > 0:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(left_s):
-                        await bluez.is_troubled.wait()
-                        return
-            logger.info("nothing heard for long: scanner started anew")
-        finally:
-            self.is_listening = False
-            with suppress(*RADIO_ERRORS):
-                async with asyncio.timeout(_CALL_S):
-                    await scanner.stop()
+        if not self._silence.is_exhausted:
+            self._is_deaf = False
+            self._reports.end(Problem.RADIO_DEAF)
+
+    def _fail(self, error: BaseException) -> Rung:
+        trouble = classify(error)
+        rung = self._starts.climb(trouble)
+        self._metrics.failures.labels("radio").inc()
+        logger.warning(
+            "radio cannot be used",
+            extra={"reason": f"{type(error).__name__}: {error}", "next": rung.value},
+        )
+        if self._starts.is_exhausted:
+            self._deafen(trouble.value)
+        return rung
+
+    def _deafen(self, detail: str) -> None:
+        self._is_deaf = True
+        self._reports.begin(Problem.RADIO_DEAF, detail=detail)
+
+    async def _carry_out(self, rung: Rung | None, bluez: BlueZ) -> None:
+        if rung is Rung.POWER_CYCLE:
+            async with self._rounds.paused(within_s=_LONGEST_VISIT_S):
+                await bluez.power_cycle()
+            self._rounds.forgive()  # it may have been the adapter that failed them
+        elif rung is Rung.RESTART_SCANNER:
+            await self._ear.clear()
+
+    async def _part(self, bluez: BlueZ) -> None:
+        for address in sorted(self._parting):
+            await bluez.disconnect(address)
+            await bluez.remove(address, with_bond=True)
+            self._parting.discard(address)
+
+    def _ask_for(self, rung: Rung) -> None:
+        """Have the whole radio do something that one device's ladder came to."""
+        self._wanted = rung
+        self._interrupt()
+
+    def _take_wanted(self) -> Rung | None:
+        wanted, self._wanted = self._wanted, None
+        return wanted
+
+    def _interrupt(self) -> None:
+        if self._bluez is not None:
+            self._bluez.is_troubled.set()
 
     def _is_ours(self, address: str, name: str | None, services: Collection[str]) -> bool:
         if self._devices is not None and address not in self._devices:
@@ -174,64 +243,16 @@ class Radio:
         return registry.choose(self._adapters, name, services) is not None
 
     def _hear(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
-        now_s = self._heard_s = self._monotonic_s()
+        self._silence.heard(self._monotonic_s())
+        if self._is_deaf:
+            self._is_deaf = False
+            self._reports.end(Problem.RADIO_DEAF)
         address = device.address.upper()
         if self._devices is not None and address not in self._devices:
             return
         name = advertisement.local_name
         adapter = registry.choose(self._adapters, name, advertisement.service_uuids)
-        if adapter is None:
-            return
-        known = self._known.get(address)
-        if known is None:
-            self._forget_idle(now_s)
-            known = self._known[address] = _Known(CoolDown(self._cool_down_s))
-        if known.is_visited or now_s < known.settled_s:
-            return
-        known.sighting = Sighting(device=device, address=address, name=name, adapter=adapter)
-        known.seen_s = now_s
-        self._sighted.set()
-
-    def _forget_idle(self, now_s: float) -> None:
-        # Random addresses change: what is remembered of them must not grow for ever.
-        if len(self._known) >= _MOST_DEVICES:
-            self._known = {
-                address: known
-                for address, known in self._known.items()
-                if known.is_visited or known.cool_down.until_s > now_s
-            }
-
-    async def _visit_all(self) -> None:
-        places = asyncio.Semaphore(_MOST_VISITS)
-        async with asyncio.TaskGroup() as visits:
-            while True:
-                self._sighted.clear()
-                for known in list(self._known.values()):
-                    if self._is_due(known) and not places.locked():
-                        known.is_visited = True
-                        await places.acquire()
-                        visit = visits.create_task(self._visit(known, places))
-                        self._visits.add(visit)
-                        visit.add_done_callback(self._visits.discard)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_TICK_S):
-                        await self._sighted.wait()
-
-    def _is_due(self, known: _Known) -> bool:
-        now_s = self._monotonic_s()
-        if known.is_visited or known.sighting is None or now_s < known.cool_down.until_s:
-            return False
-        if not self._may_visit():
-            return False
-        return now_s - known.seen_s < _STALE_S
-
-    async def _visit(self, known: _Known, places: asyncio.Semaphore) -> None:
-        sighting, known.sighting = known.sighting, None
-        try:
-            if sighting is not None:
-                outcome = await self._visitor.visit(sighting)
-                known.cool_down.visited(outcome, self._monotonic_s())
-        finally:
-            known.settled_s = self._monotonic_s() + _SETTLE_S
-            known.is_visited = False
-            places.release()
+        if adapter is not None:
+            self._rounds.sight(
+                Sighting(device=device, address=address, name=name, adapter=adapter)
+            )

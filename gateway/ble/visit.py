@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
@@ -31,6 +31,8 @@ from device_adapters.session import (
     Write,
 )
 from gateway.ble.failures import RADIO_ERRORS
+from gateway.ble.ladder import Trouble, classify
+from gateway.ble.outcome import Outcome
 from gateway.clock import Clock
 from gateway.effective_time import wall_clock
 from gateway.observability import Metrics
@@ -39,12 +41,23 @@ from gateway.store.journal import DeviceClock, Journal
 
 logger = logging.getLogger(__name__)
 
+BATTERY_LEVEL: Final = "00002a19-0000-1000-8000-00805f9b34fb"
+
 _CONNECT_S: Final = 60.0
 _CALL_S: Final = 15.0  # one GATT call; pairing may happen inside it
 _LEARN_S: Final = 5.0  # what describing the device may add to a conversation that is over
 _VISIT_S: Final = 180.0
 _DISCONNECT_S: Final = 10.0
 _MOST_WAITING: Final = 1024
+_FULL: Final = 100
+
+
+class Host(Protocol):
+    """What a visit needs of BlueZ beside bleak."""
+
+    async def battery(self, path: str) -> int | None:
+        """Return the battery level that BlueZ read of the device at a path."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +70,6 @@ class Sighting:
     adapter: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a visit ended: digests of the records that it gave, and what went wrong."""
-
-    given: frozenset[bytes]
-    problem: str | None = None
-
-
 class Visitor:
     """Visits devices, several at a time, connecting to one at a time.
 
@@ -75,6 +80,7 @@ class Visitor:
         metrics: What happened, counted.
         on_journalled: Called when entries can be decoded.
         may_go_on: Whether there is room for more than the record that has just been kept.
+        on_battery: Called with a device's address and how full its battery is, in percent.
     """
 
     def __init__(
@@ -86,6 +92,7 @@ class Visitor:
         on_journalled: Callable[[], None],
         *,
         may_go_on: Callable[[], bool] = lambda: True,
+        on_battery: Callable[[str, int], None] = lambda _address, _percent: None,
     ) -> None:
         self._may_go_on = may_go_on
         self._journal = journal
@@ -93,10 +100,11 @@ class Visitor:
         self._clock = clock
         self._metrics = metrics
         self._on_journalled = on_journalled
+        self._on_battery = on_battery
         # BlueZ up to 5.66 fails connects that overlap.
         self._connecting = asyncio.Lock()
 
-    async def visit(self, sighting: Sighting) -> Outcome:
+    async def visit(self, sighting: Sighting, host: Host) -> Outcome:
         """Visit one device; what goes wrong with it is in the outcome, and in the log.
 
         Raises:
@@ -114,9 +122,9 @@ class Visitor:
         )
         try:
             async with asyncio.timeout(_VISIT_S):
-                await self._hold(visit)
+                await self._hold(visit, host)
         except RADIO_ERRORS as error:
-            visit.problem = f"{type(error).__name__}: {error}"
+            visit.fail(error)
         except sqlite3.Error as error:
             visit.failure = error
         if visit.failure is not None:
@@ -128,9 +136,15 @@ class Visitor:
             logger.warning("visit failed", extra=extra | {"reason": visit.problem})
         else:
             logger.info("visit ended", extra=extra | {"records": visit.records})
-        return Outcome(given=frozenset(visit.given), problem=visit.problem)
+        trouble = (visit.trouble or Trouble.CONVERSATION) if visit.problem else None
+        return Outcome(
+            given=frozenset(visit.given),
+            problem=visit.problem,
+            trouble=trouble,
+            is_met=visit.is_met,
+        )
 
-    async def _hold(self, visit: _Visit) -> None:
+    async def _hold(self, visit: _Visit, host: Host) -> None:
         async with self._connecting, asyncio.timeout(_CONNECT_S):
             client = await visit.connect()
         self._metrics.connects.inc()
@@ -139,7 +153,9 @@ class Visitor:
                 # The clock is asked for right behind the first subscription, not after it: a
                 # cuff with one record may hang up as soon as that is confirmed.
                 talking = tasks.create_task(visit.talk(client))
-                learning = tasks.create_task(visit.learn(client, self._clock))
+                learning = tasks.create_task(
+                    visit.learn(client, self._clock, host, self._on_battery)
+                )
                 await asyncio.wait([talking])
                 if client.is_connected:
                     await asyncio.wait([learning], timeout=_LEARN_S)
@@ -176,10 +192,17 @@ class _Visit:
         self._is_settled = False
         self._clock: DeviceClock | None = None
         self._device = describe(sighting.address, sighting.name, {})
+        self.is_met = False
         self.records = 0
         self.given: set[bytes] = set()
         self.problem: str | None = None
+        self.trouble: Trouble | None = None
         self.failure: sqlite3.Error | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """Note what the radio raised."""
+        self.problem = f"{type(error).__name__}: {error}"
+        self.trouble = classify(error)
 
     async def connect(self) -> BleakClient:
         """Connect, and note the connection in the journal."""
@@ -199,6 +222,7 @@ class _Visit:
             # Attempts that failed have said "disconnected" too.
             while not self._heard.empty():
                 self._heard.get_nowait()
+        self.is_met = True
         try:
             self._number = self._journal.connected(self._sighting.adapter, self._device)
         except sqlite3.Error:
@@ -218,25 +242,47 @@ class _Visit:
         except RADIO_ERRORS as error:
             # A device that gave its records and left in the middle of a call has said all.
             if client.is_connected or not self.records:
-                self.problem = f"{type(error).__name__}: {error}"
+                self.fail(error)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             # A third party's adapter that does not keep its promise: what it was told is in the
             # journal, and the other devices' conversations go on.
             self.problem = f"adapter failed: {type(error).__name__}"
             logger.exception("adapter failed", extra={"device": self._sighting.address})
 
-    async def learn(self, client: BleakClient, clock: Clock) -> None:
-        """Read the device's clock, then who made it; every part is optional."""
+    async def learn(
+        self,
+        client: BleakClient,
+        clock: Clock,
+        host: Host,
+        on_battery: Callable[[str, int], None],
+    ) -> None:
+        """Read the device's clock, then who made it, then its battery; all are optional."""
         shown = await _read(client, DATE_TIME)
         with suppress(DecodeError):
             if shown and (wall := wall_clock(decode_date_time(shown))):
                 self._clock = DeviceClock(shown=wall, read=clock.read())
+        # What BlueZ knows already comes before what the device has to be asked for.
+        percent = await self._known_battery(host)
+        self._tell(percent, on_battery)
         values: dict[str, bytes] = {}
         for characteristic in DESCRIPTION:
             if value := await _read(client, characteristic):
                 values[characteristic] = value
                 self._device = describe(self._sighting.address, self._sighting.name, values)
         self.settle()
+        if percent is None and (level := await _read(client, BATTERY_LEVEL)):
+            self._tell(level[0], on_battery)
+
+    def _tell(self, percent: int | None, on_battery: Callable[[str, int], None]) -> None:
+        # Devices that do not measure it show 0; more than 100 is no percentage.
+        if percent is not None and 0 < percent <= _FULL:
+            on_battery(self._sighting.address, percent)
+
+    async def _known_battery(self, host: Host) -> int | None:
+        path = self._sighting.device.details.get("path")
+        with suppress(*RADIO_ERRORS):
+            return None if path is None else await host.battery(str(path))
+        return None
 
     def settle(self) -> None:
         """Say that nothing more will be learnt of the device: its records can be decoded."""

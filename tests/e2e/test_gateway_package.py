@@ -232,7 +232,9 @@ def test_the_package_is_made_of_what_belongs_to_it(package: Path, tmp_path: Path
         place.removeprefix("usr/lib/hemvital-gateway/release/lib/") for place in places
     }
     # The server's half, its libraries and the development tools stay at home.
-    assert not [place for place in places if re.search(r"/(ingest_service|fastapi|pytest)/", place)]
+    assert not [
+        place for place in places if re.search(r"/(ingest_service|fastapi|pytest)/", place)
+    ]
     assert not [place for place in places if place.startswith(("etc/", "opt/", "var/"))]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import closing, contextmanager
@@ -188,6 +190,47 @@ def test_the_broker_tells_of_a_gateway_that_died(
     assert not decode_status(ingest.statuses[-1]).is_online
 
 
+def test_two_gateways_that_hear_the_same_ten_cuffs_double_nothing_and_lose_nothing(
+    world: RadioWorld, broker: Broker, gateway_id: str, tmp_path: Path
+) -> None:
+    cuffs = [world.cuff(f"F0:00:00:00:05:{number:02X}") for number in range(10)]
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+
+    with (
+        second_host(world) as other,
+        FakeIngest(broker, gateway_id) as one,
+        FakeIngest(broker, f"{gateway_id}-2") as two,
+        gateway(world, broker, gateway_id, tmp_path / "one", cool_down_s="0.2"),
+        gateway(other, broker, f"{gateway_id}-2", tmp_path / "two", cool_down_s="0.2"),
+    ):
+        for number, cuff in enumerate(cuffs):
+            for diastolic in (70, 80):
+                cuff.measure(systolic=110 + number, diastolic=diastolic)
+        wait_until(
+            lambda: len({each.record_id for each in one.readings + two.readings}) >= 20,
+            within_s=30,
+            what="all readings",
+        )
+
+    measured = [record for cuff in cuffs for record in cuff.ledger("measured")]
+    arrived = [each.reception.raw for each in one.readings + two.readings]
+    assert sorted(arrived) == sorted(measured)
+
+
+@contextmanager
+def second_host(world: RadioWorld) -> Generator[RadioWorld]:
+    """Another machine's bus and org.bluez, within reach of the same devices."""
+    with tempfile.TemporaryDirectory(prefix="hemvital-") as directory:
+        other = RadioWorld(Path(directory), air=world.air)
+        try:
+            other.start_bus()
+            other.start_bluez("--address", "C0:00:00:00:00:02")
+            yield other
+        finally:
+            other.end()
+
+
 def test_only_configured_devices_are_visited(
     world: RadioWorld, broker: Broker, gateway_id: str, tmp_path: Path
 ) -> None:
@@ -206,7 +249,7 @@ def test_only_configured_devices_are_visited(
     assert neighbours.ledger("given") == []
 
 
-def test_a_protected_cuff_pairs_by_the_agent_when_it_is_configured(
+def test_a_protected_cuff_pairs_once_somebody_at_the_box_opens_the_window(
     world: RadioWorld, broker: Broker, gateway_id: str, tmp_path: Path
 ) -> None:
     cuff = world.cuff(CUFF, "--security", "just-works")
@@ -216,9 +259,21 @@ def test_a_protected_cuff_pairs_by_the_agent_when_it_is_configured(
         FakeIngest(broker, gateway_id) as ingest,
         gateway(world, broker, gateway_id, tmp_path, devices=CUFF) as process,
     ):
+        process.wait_for_log("pairing refused")
+        given_before = cuff.ledger("given")
+        program = Path(sys.executable).with_name("hemvital-gateway")
+        asked = subprocess.run(
+            [program, "pair", "--minutes", "5", "--state", tmp_path / "state"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
         ingest.wait_for(lambda: len(ingest.records) >= 2, "two records")
 
-        assert "pairing admitted" in process.text()
+    assert (asked.returncode, given_before) == (0, []), asked.stderr
+    assert asked.stdout == "Devices may pair with this gateway for 5 minutes from now.\n"
+    assert "pairing admitted" in process.text()
 
 
 def test_the_radio_is_found_again_after_bluez_was_restarted(

@@ -143,12 +143,18 @@ class VirtualDevice(Part):
 
 
 class RadioWorld:
-    """All of it; whatever was started is ended with it."""
+    """All of it; whatever was started is ended with it.
 
-    def __init__(self, directory: Path, bus: str = _BUS) -> None:
+    Args:
+        directory: Where its sockets, logs and devices' files are.
+        bus: The bus's configuration, with a place for its path.
+        air: Another world's, to have two machines within reach of the same devices.
+    """
+
+    def __init__(self, directory: Path, bus: str = _BUS, *, air: str | None = None) -> None:
         self.directory = directory
         self._bus = bus
-        self.air = f"unix:{directory / 'air'}"
+        self.air = air or f"unix:{directory / 'air'}"
         self.bus_address = f"unix:path={directory / 'bus'}"
         self._parts: list[Part] = []
 
@@ -175,9 +181,14 @@ class RadioWorld:
 
     def start_bluez(self, *arguments: str) -> Part:
         """Start org.bluez, once the air is there."""
-        command = self._virtual("bluez", "--bus", self.bus_address, *arguments)
+        faults = ["--script", "-"]
+        command = self._virtual("bluez", "--bus", self.bus_address, *faults, *arguments)
         self.bluez = self._start(command, "bluez", ready="bluez ready")
         return self.bluez
+
+    def fault(self, **fault: Any) -> None:
+        """Let something go wrong in org.bluez, for example ``fault="deaf"``."""
+        self.bluez.write_line(json.dumps(fault))
 
     def cuff(self, address: str, *arguments: str) -> VirtualDevice:
         """Start a cuff that has measured nothing yet."""

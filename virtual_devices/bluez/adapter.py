@@ -15,6 +15,7 @@ from virtual_devices.bluez.agents import Agents
 from virtual_devices.bluez.central import Central
 from virtual_devices.bluez.device import DeviceObject, Surroundings
 from virtual_devices.bluez.errors import error
+from virtual_devices.bluez.faults import Faults
 from virtual_devices.bluez.objects import DONE, Call, Interface, Objects, Reply
 
 PATH: Final = "/org/bluez/hci0"
@@ -27,6 +28,7 @@ class Adapter:
         expire_s: How long a device that is neither paired nor connected stays known unheard.
         monotonic: Seconds that only grow.
         start: Runs something beside everything else.
+        faults: What is to go wrong.
     """
 
     def __init__(
@@ -38,12 +40,17 @@ class Adapter:
         expire_s: float,
         monotonic: Callable[[], float],
         start: Callable[[Coroutine[Any, Any, None]], None],
+        faults: Faults,
     ) -> None:
         self._objects = objects
         self._central = central
         self._expire_s = expire_s
         self._monotonic = monotonic
-        self._around = Surroundings(objects, central, agents, start, monotonic, PATH)
+        self._faults = faults
+        self._start = start
+        self._held: set[str] = set()
+        faults.hold = self._hold
+        self._around = Surroundings(objects, central, agents, start, monotonic, PATH, faults)
         self._devices: dict[Address, DeviceObject] = {}
         self._discoverers: set[str] = set()
         central.on_advertisement = self._see
@@ -97,6 +104,8 @@ class Adapter:
         self._need_power()
         if call.sender in self._discoverers:
             raise error("InProgress", "Operation already in progress")
+        if self._faults.is_in_progress("scan"):
+            raise error("InProgress", "Operation already in progress")
         await self._central.scan(is_on=True)
         self._discoverers.add(call.sender)
         self._change("Discovering", is_on=True)
@@ -135,6 +144,7 @@ class Adapter:
             if not self._central.is_on_air:
                 raise error("Failed", "Failed")
             return
+        self._faults.power_off()
         await self._stop_everything()
 
     async def _stop_everything(self) -> None:
@@ -156,7 +166,12 @@ class Adapter:
             self._change("Discovering", is_on=False)
         self._change("Powered", is_on=is_on)
 
+    def _hold(self, address: str) -> None:
+        self._held.add(address)
+
     def _see(self, advertisement: Advertisement) -> None:
+        if self._faults.is_deaf:
+            return
         device = self._devices.get(advertisement.address)
         is_new = device is None
         if device is None:
@@ -166,6 +181,9 @@ class Adapter:
         device.see(advertisement)
         if is_new:
             self._objects.add(device.path, device.interface)
+        if device.address.to_string(False) in self._held:
+            self._held.discard(device.address.to_string(False))
+            self._start(device.hold())
 
     def _add(self, address: Address, *, is_bonded: bool) -> None:
         device = DeviceObject(self._around, address, is_bonded=is_bonded)

@@ -24,6 +24,7 @@ from virtual_devices.bluez import advertised, gatt, table
 from virtual_devices.bluez.agents import Agents, Questions
 from virtual_devices.bluez.central import Central
 from virtual_devices.bluez.errors import error, is_security, translated
+from virtual_devices.bluez.faults import Faults
 from virtual_devices.bluez.objects import DONE, Call, Interface, Objects, Reply
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Surroundings:
     start: Callable[[Coroutine[Any, Any, None]], None]
     monotonic: Callable[[], float]
     adapter_path: str
+    faults: Faults
 
 
 class DeviceObject:
@@ -74,6 +76,7 @@ class DeviceObject:
         self._characteristics: list[gatt.CharacteristicObject] = []
         self._owners: set[str] = set()
         self._pairing_for: str | None = None
+        self._stuck: asyncio.Event | None = None
         self._opening = asyncio.Lock()
         self._securing = asyncio.Lock()
         self.interface = Interface(
@@ -162,6 +165,8 @@ class DeviceObject:
     async def hang_up(self) -> None:
         """End the connection, or give up making one."""
         self._owners.clear()
+        if self._stuck is not None:
+            self._stuck.set()
         await self._around.central.cancel(self.address)
         link = self._link
         if link is not None:
@@ -174,10 +179,29 @@ class DeviceObject:
         if self._link is not None:
             self._on_end(self._link)
 
+    async def hold(self) -> None:
+        """Connect for a client that is gone."""
+        self._owners.add("nobody")
+        with contextlib.suppress(DBusError):
+            await self._open()
+
     async def _connect(self, call: Call) -> Reply:
+        faults = self._around.faults
+        if self._stuck is not None or faults.is_in_progress("connect"):
+            raise error("InProgress", "Operation already in progress")
+        if faults.is_stuck():
+            await self._wait_stuck()
         self._owners.add(call.sender)
         await self._open()
         return DONE
+
+    async def _wait_stuck(self) -> None:
+        self._stuck = asyncio.Event()
+        try:
+            await self._stuck.wait()  # for as long as nobody cancels it
+        finally:
+            self._stuck = None
+        raise error("Failed", "le-connection-abort-by-local")
 
     async def _disconnect(self, _call: Call) -> Reply:
         await self.hang_up()
@@ -205,6 +229,10 @@ class DeviceObject:
             connection = await self._around.central.connect(
                 self.address, is_wanted=lambda: bool(self._owners)
             )
+            if not self._around.central.is_up(connection):
+                self._change({"Connected": Variant("b", True)})
+                self._change({"Connected": Variant("b", False)})
+                raise error("Failed", "le-connection-abort-by-local")
             link = self._link = Link(connection, asyncio.Event())
             connection.on(connection.EVENT_DISCONNECTION, partial(self._on_end, link))
             self._change({"Connected": Variant("b", True)})
@@ -217,7 +245,8 @@ class DeviceObject:
                 except DBusError:
                     await self.hang_up()
                     raise
-            self._around.start(self._resolve(link))
+            if not self._around.faults.is_unresolved():
+                self._around.start(self._resolve(link))
 
     async def _resolve(self, link: Link) -> None:
         """Find out what the device serves, and show it; hang up if that fails."""

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from dbus_fast import Message, MessageFlag, MessageType, RequestNameReply
 from dbus_fast.aio import MessageBus
 
-from virtual_devices import host
+from virtual_devices import host, schedule
 from virtual_devices.bluez import adapter, agents
 from virtual_devices.bluez.adapter import Adapter
 from virtual_devices.bluez.agents import Agents
 from virtual_devices.bluez.central import Central
+from virtual_devices.bluez.faults import Fault, Faults
 from virtual_devices.bluez.objects import Objects
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ class Settings:
     address: str
     keys: Path | None
     expire_s: float
+    script: str | None = None
 
 
 async def run(settings: Settings, *, on_ready: Callable[[], None]) -> None:
@@ -59,6 +62,7 @@ async def run(settings: Settings, *, on_ready: Callable[[], None]) -> None:
         tasks.create_task(service.central.run(settings.air), name="air")
         tasks.create_task(service.sweep(), name="sweep")
         tasks.create_task(service.say_when_ready(on_ready), name="ready")
+        tasks.create_task(service.follow(settings.script), name="faults")
         with contextlib.suppress(EOFError, OSError):  # dbus-fast raises what ended the bus
             await bus.wait_for_disconnect()
         raise ConnectionResetError(f"the bus at {address} is gone")
@@ -73,6 +77,7 @@ class Service:
         self._objects = Objects(bus)
         self._agents = Agents(bus)
         keys = host.key_store(settings.address, settings.keys)
+        self._faults = Faults()
         self.central = Central(settings.address, keys=keys)
         self._adapter = Adapter(
             self._objects,
@@ -81,7 +86,22 @@ class Service:
             expire_s=settings.expire_s,
             monotonic=time.monotonic,
             start=self._start,
+            faults=self._faults,
         )
+
+    async def follow(self, script: str | None) -> None:
+        """Let go wrong what a script's lines say; ``-`` is standard input."""
+        if script is None:
+            return
+        async for line in schedule.lines(None if script == "-" else Path(script)):
+            try:
+                schedule.check_length(line)
+                fault = msgspec.json.decode(line, type=Fault)
+            except (ValueError, msgspec.DecodeError) as error:
+                logger.warning("script line left out", extra={"reason": str(error)})
+                continue
+            await asyncio.sleep(fault.after_s)
+            self._faults.suffer(fault)
 
     async def open(self) -> None:
         """Show the objects and take the name.

@@ -1,41 +1,46 @@
-"""Who may pair, and when."""
+"""What the agent answers BlueZ."""
 
 from __future__ import annotations
 
 import pytest
 from dbus_fast.errors import DBusError
 
-from gateway.ble.agent import Agent, PairingWindow, address_of
+from gateway.ble.agent import Agent, address_of
+from tests.unit.gateway.ble.windows import Reported, Seconds, window
 
-CUFF, OTHER = "F0:00:00:00:00:01", "F0:00:00:00:00:02"
-
-
-class Seconds:
-    """A clock that moves when told."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
+CUFF = "F0:00:00:00:00:01"
+PATH = "/org/bluez/hci0/dev_F0_00_00_00_00_01"
 
 
-def test_configured_devices_may_always_pair() -> None:
-    window = PairingWindow([CUFF], open_s=0, monotonic_s=Seconds())
+def test_a_device_may_pair_while_the_window_is_open() -> None:
+    pairing = window(Seconds(), Reported())
+    agent = Agent(pairing)
+    pairing.open(60)
 
-    assert (window.admits(CUFF), window.admits(OTHER)) == (True, False)
+    agent.request_authorization(PATH)
+    agent.request_confirmation(PATH, 123456)
+
+    assert pairing.take_admitted(CUFF)
 
 
-def test_others_may_pair_while_the_window_is_open() -> None:
-    clock = Seconds()
-    window = PairingWindow([], open_s=60, monotonic_s=clock)
+def test_a_device_that_may_not_pair_is_refused_and_told_of() -> None:
+    reports = Reported()
 
-    clock.now_s = 159.9
-    early = window.admits(OTHER)
-    clock.now_s = 160.0
-    late = window.admits(OTHER)
+    with pytest.raises(DBusError):
+        Agent(window(Seconds(), reports)).request_authorization(PATH)
 
-    assert (early, late) == (True, False)
+    assert reports.said == [("pairing_refused", CUFF)]
+
+
+def test_a_gateway_offers_no_services_and_types_no_keys() -> None:
+    pairing = window(Seconds(), Reported())
+    agent = Agent(pairing)
+    pairing.open(60)
+
+    with pytest.raises(DBusError):
+        agent.authorize_service(PATH, "00001812-0000-1000-8000-00805f9b34fb")
+    with pytest.raises(DBusError):
+        agent.request_passkey(PATH)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +51,9 @@ def test_a_path_names_a_device(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/org/bluez/hci0", "/org/bluez/hci0/dev_"])
-def test_a_path_of_no_device_is_refused(path: str) -> None:
-    agent = Agent(PairingWindow([CUFF], open_s=0, monotonic_s=Seconds()))
+def test_a_path_of_no_device_is_refused_even_while_the_window_is_open(path: str) -> None:
+    pairing = window(Seconds(), Reported())
+    pairing.open(60)
 
     with pytest.raises(DBusError):
-        agent.request_authorization(path)
+        Agent(pairing).request_authorization(path)

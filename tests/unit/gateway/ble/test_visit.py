@@ -56,6 +56,13 @@ class NoServices:
         return None
 
 
+class NoBattery:
+    """A BlueZ that has read no battery."""
+
+    async def battery(self, path: str) -> int | None:
+        return None
+
+
 class Client:
     """A connection that holds until somebody hangs up."""
 
@@ -80,7 +87,7 @@ async def test_an_adapter_that_fails_ends_its_visit_and_nothing_else(
     device = BLEDevice(CUFF.id, "Cuff", {})
 
     outcome = await visitor.visit(
-        Sighting(device=device, address=CUFF.id, name="Cuff", adapter="broken")
+        Sighting(device=device, address=CUFF.id, name="Cuff", adapter="broken"), NoBattery()
     )
 
     assert outcome.problem == "adapter failed: IndexError"
