@@ -13,7 +13,7 @@ def prove_write(directory: Path) -> None:
     """Commit one page to the file, down to the disk; for a thread of its own.
 
     What is written is what stands there: the file's generation. It costs one page of the
-    write-ahead log (4 KiB) and a flush, and holds the lock only for these.
+    write-ahead log and a flush, and holds the lock only for these.
 
     Raises:
         sqlite3.Error: If it cannot be written, or another connection held the lock for 5 s.
