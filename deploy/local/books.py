@@ -6,7 +6,7 @@ import base64
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -116,9 +116,9 @@ def compare(
     remembered: frozenset[Record],
     journalled: frozenset[Record],
     stored: Sequence[Stored],
-    patient_of: Mapping[str, str],
+    patient_of: Callable[[Record], str | None],
 ) -> Comparison:
-    """Hold the books against each other; ``patient_of`` tells whose device it is."""
+    """Hold the books against each other; ``patient_of`` tells whose a record is."""
     counts = Counter(each.record for each in stored)
     return Comparison(
         given=len(given),
@@ -132,10 +132,11 @@ def compare(
 
 
 def _is_in_place(
-    each: Stored, measured: Mapping[Record, datetime], patient_of: Mapping[str, str]
+    each: Stored,
+    measured: Mapping[Record, datetime],
+    patient_of: Callable[[Record], str | None],
 ) -> bool:
-    device_id, _raw = each.record
-    if each.record not in measured or patient_of.get(device_id) != each.patient_id:
+    if each.record not in measured or patient_of(each.record) != each.patient_id:
         return False
     return abs(measured[each.record] - each.effective_at) <= _TIME_TOLERANCE
 

@@ -21,6 +21,7 @@ PACKAGES: Final = (
     "dbus-daemon",
     "debian-archive-keyring",
     "gpg",
+    "libfaketime",
     "mmdebstrap",
     "uidmap",
 )

@@ -1,0 +1,104 @@
+"""The broker is killed, loses its disk in mid-flight, and is away for a week."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support import faults
+from tests.support.faketime import HomeClock
+from tests.support.faults_home import Home
+from tests.support.radio import wait_until
+
+pytestmark = [pytest.mark.broker, pytest.mark.radio, pytest.mark.timescale]
+
+_WEEK = timedelta(days=7)
+_RECORDS = 20
+
+
+async def test_a_broker_that_loses_its_disk_in_mid_flight_loses_nothing(home: Home) -> None:
+    await _kill_broker(home, kills=2)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+async def test_a_broker_that_is_killed_thirty_times_loses_nothing(home: Home) -> None:
+    await _kill_broker(home, kills=30)
+
+
+async def test_a_week_without_a_broker_loses_nothing(home: Home, tmp_path: Path) -> None:
+    await _stay_away(home, tmp_path, cuffs=2, each=12, steps=7)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+async def test_ten_thousand_readings_of_a_week_without_a_broker_arrive(
+    home: Home, tmp_path: Path
+) -> None:
+    # Ten devices, a burst every six hours: each reading really crosses the radio.
+    await _stay_away(home, tmp_path, cuffs=10, each=36, steps=28)
+
+
+async def _kill_broker(home: Home, kills: int) -> None:
+    """Kill it while messages are on their way; every second time with all that it had."""
+    seed = faults.seed()
+    chance = faults.chance(seed)
+    cuff, oximeter = home.cuff(), home.oximeter()
+    await home.register()
+    home.start()
+    for number in range(kills):
+        before = cuff.ledger_file.stat().st_size
+        home.measure(cuff, _RECORDS)
+        home.measure(oximeter)
+        wait_until(
+            lambda before=before: cuff.ledger_file.stat().st_size > before + 1,
+            within_s=20,
+            what="a record given",
+        )
+        time.sleep(chance.uniform(0, 0.5))
+        home.site.kill_broker(with_disk=number % 2 == 0)
+        time.sleep(chance.uniform(0, 1))
+        home.site.start_broker()
+    found = home.settle(within_s=90)
+    home.stop()
+
+    about = f"broker killed {kills} times, every second time with its disk (seed {seed})"
+    home.count(about, found)
+    assert found.is_sound, about
+    assert found.stored == found.given, about
+
+
+async def _stay_away(
+    home: Home, directory: Path, *, cuffs: int, each: int, steps: int
+) -> None:
+    """Let a home measure for a week by its own clock while the broker is away."""
+    clock = HomeClock(directory / "clock", -_WEEK)
+    for _ in range(cuffs):
+        home.cuff(**clock.environment)
+    await home.register()
+    home.site.kill_broker()
+    try:
+        home.start(environment=clock.environment)
+        for step in range(1, steps + 1):
+            home.measure_all(each)
+            wait_until(
+                lambda count=step * each * cuffs: home.undelivered() >= count,
+                within_s=60,
+                what=f"the readings of step {step} queued",
+            )
+            clock.set(_WEEK * step / steps - _WEEK)
+    finally:
+        home.site.start_broker()
+    began = time.monotonic()
+    found = home.settle(within_s=300)
+    took_s = time.monotonic() - began
+    home.stop()
+
+    about = f"broker away for a week of the home's clock, then drained in {took_s:.1f} s"
+    home.count(about, found)
+    assert found.given == cuffs * each * steps
+    assert found.is_sound, about
+    assert found.stored == found.given, about
