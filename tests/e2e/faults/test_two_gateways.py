@@ -64,5 +64,6 @@ async def test_a_reading_without_a_clock_of_its_own_is_there_for_each_gateway_an
     home.stop("-b")
 
     found = home.count("two gateways, an oximeter without a clock", home.compare())
-    assert (found.given, found.stored, found.doubled, found.misplaced) == (2, 3, 1, 0)
+    # By the time of reception, which is later each time: the mark says how far to believe it.
+    assert (found.given, found.stored, found.doubled) == (2, 3, 1)
     assert home.site.count(_DOUBLES, oximeter.address) == 1
