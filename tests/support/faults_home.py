@@ -7,7 +7,9 @@ import os
 import secrets
 import shutil
 import signal
+import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -142,16 +144,13 @@ class Home:
         self._measure(self.devices, count, {})
 
     def settle(self, within_s: float = _SETTLE_S) -> Comparison:
-        """Wait until everything that was measured is stored and receipted; return the books.
-
-        What never arrives is in what is returned.
-        """
+        """Wait until all that was measured is receipted and in its place; return the books."""
         found = self.compare()
 
         def is_settled() -> bool:
             nonlocal found
             found = self.compare()
-            return not (found.lost or found.held) and not self.undelivered()
+            return found.is_sound and not self.undelivered()
 
         try:
             wait_until(is_settled, within_s=within_s, what="everything stored and receipted")
@@ -201,6 +200,10 @@ class Home:
         """Return what one gateway has on disk."""
         return books.journalled([self.state(which) / FILE_NAME])
 
+    def corrections(self) -> int:
+        """Return how many time corrections the gateways have queued or sent."""
+        return sum(map(_corrections, self._states.values()))
+
     def kept_in_window(self) -> int:
         """Return what is missing of devices that keep their records: none may be."""
         given = books.given(each.ledger_file for each in self.oximeters)
@@ -241,3 +244,11 @@ class Home:
             "diastolic": 50 + number // 100 % 40,
             "pulse": 50 + number // 4000 % 100,
         }
+
+
+def _corrections(state: Path) -> int:
+    with closing(sqlite3.connect(state / FILE_NAME)) as connection:
+        (count,) = connection.execute(
+            "SELECT count(*) FROM outbox WHERE journal IS NULL"
+        ).fetchone()
+    return int(count)

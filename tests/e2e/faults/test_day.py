@@ -1,0 +1,121 @@
+"""A day of ten devices in eight minutes: what the gateway takes must not grow.
+
+The day is cut into 24 hours of the home's clock, which leaps to the next hour every twenty
+seconds: devices and gateway run by it. In each hour every device measures twice and is visited,
+which is more than a patient does in a day, and what happens now and then in a year happens at some
+of them: the broker dies, BlueZ is restarted, a device leaves in the middle. Timers are true: what
+the gateway does by the minute it does about eight times, not 1440.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from deploy.local.footprint import Footprint, footprint
+from gateway.store.database import FILE_NAME
+from tests.support.faketime import HomeClock
+from tests.support.faults import Site
+from tests.support.faults_home import Home
+from tests.support.radio import radio_world
+
+pytestmark = [pytest.mark.broker, pytest.mark.radio, pytest.mark.timescale]
+
+_HOURS: Final = 24
+_HOUR_S: Final = 20.0
+_CUFFS: Final = 7
+_OXIMETERS: Final = 3
+_GROWTH: Final = 1.05
+_BROKER_DIES: Final = (5, 13, 20)
+_BLUEZ_RESTARTS: Final = (8, 16)
+_DEVICES_LEAVE: Final = (3, 10, 18)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hour:
+    """How the gateway stood at the end of an hour."""
+
+    taken: Footprint
+    readings: int
+    file_kib: int
+    log_kib: int
+
+    def line(self, number: int) -> str:
+        """Return it as one line."""
+        taken = self.taken
+        return (
+            f"hour {number:2}: RSS {taken.rss_kib / 1024:.1f} MiB, "
+            f"PSS {taken.pss_kib / 1024:.1f} MiB, {taken.files} files, {taken.threads} threads, "
+            f"SQLite {self.file_kib} KiB and {self.log_kib} KiB of log, "
+            f"{self.readings} readings, CPU {taken.cpu_s:.1f} s"
+        )
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+async def test_a_day_of_ten_devices_leaves_the_gateway_as_it_was_after_an_hour(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = HomeClock(tmp_path / "clock", timedelta(hours=-_HOURS))
+    hours: list[Hour] = []
+    with radio_world() as world:  # its BlueZ is restarted
+        home = Home(site, world, "day")
+        try:
+            for _ in range(_CUFFS):
+                home.cuff(**clock.environment)
+            for _ in range(_OXIMETERS):
+                home.oximeter(**clock.environment)
+            await home.register()
+            process = home.start(environment=clock.environment, cool_down_s="1")
+            for hour in range(_HOURS):
+                _live(home, hour)
+                hours.append(_look(home, process.pid))
+                with capsys.disabled():
+                    print(hours[-1].line(hour + 1), flush=True)  # noqa: T201 - what it is run for
+                clock.set(timedelta(hours=hour + 1 - _HOURS))
+            found = home.settle()
+            home.stop()
+        finally:
+            home.end()
+
+    home.count("a day of ten devices", found)
+    first, last = hours[0].taken, hours[-1].taken
+    assert found.is_sound
+    assert found.stored == found.given
+    assert last.rss_kib <= _GROWTH * first.rss_kib
+    assert last.pss_kib <= _GROWTH * first.pss_kib
+    assert last.threads == first.threads
+    assert last.files <= first.files + 1  # a connection to BlueZ may be open just now
+
+
+def _live(home: Home, hour: int) -> None:
+    """Let an hour's events happen, in its twenty seconds."""
+    ends_s = time.monotonic() + _HOUR_S
+    home.measure_all()
+    if hour in _DEVICES_LEAVE:
+        for device in home.devices[::3]:
+            device.measure(fault="out_of_range", for_s=2)
+    if hour in _BLUEZ_RESTARTS:
+        home.world.bluez.kill()
+        home.world.start_bluez()
+    if hour in _BROKER_DIES:
+        home.site.kill_broker()
+        home.site.start_broker()
+    time.sleep(max(0.0, ends_s - time.monotonic() - _HOUR_S / 2))
+    home.measure_all()
+    time.sleep(max(0.0, ends_s - time.monotonic()))
+
+
+def _look(home: Home, pid: int) -> Hour:
+    file = home.state() / FILE_NAME
+    return Hour(
+        taken=footprint(pid),
+        readings=len(home.journalled()),
+        file_kib=file.stat().st_size // 1024,
+        log_kib=file.with_name(f"{FILE_NAME}-wal").stat().st_size // 1024,
+    )
