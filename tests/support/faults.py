@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import secrets
@@ -132,7 +133,7 @@ class Site:
         """Start the database on what it has left."""
         self.services.restart(DATABASE)
 
-    async def register(
+    def register(
         self,
         gateways: Sequence[str],
         owners: Mapping[str, Mapping[int | None, str]],
@@ -146,8 +147,7 @@ class Site:
             oximeters: Which of the devices are none of the cuffs.
         """
         document = Registration.model_validate(_document(gateways, owners, oximeters))
-        async with await AsyncConnection.connect(self.database.dsn()) as opened:
-            await registration.register(opened, document)
+        asyncio.run(_register(self.database.dsn(), document))
 
     def stored(self, devices: Collection[str]) -> list[Stored]:
         """Return what the database has of these devices."""
@@ -176,6 +176,11 @@ def site(services: Services, database: Database, directory: Path) -> Generator[S
     finally:
         services.start()  # the database is dropped by whoever made it
         whole.end_worker()
+
+
+async def _register(dsn: str, document: Registration) -> None:
+    async with await AsyncConnection.connect(dsn) as opened:
+        await registration.register(opened, document)
 
 
 def patient_id(name: str) -> str:

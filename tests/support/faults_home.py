@@ -19,12 +19,15 @@ from deploy.local import books
 from deploy.local.books import Comparison, Record
 from gateway.status import read_status
 from gateway.store.database import FILE_NAME
+from tests.support.faketime import HomeClock
 from tests.support.faults import COUNTS, Count, Site, patient_id
 from tests.support.gateway import GatewayProcess, gateway_environment
 from tests.support.radio import RadioWorld, VirtualDevice, wait_until
 
 _SETTLE_S: Final = 60.0
-_KEPT_S: Final = "3600"  # an oximeter is offered until somebody has fetched what it holds
+_MANNERS: Final = ("--timezone", "Europe/Stockholm", "--linger-s", "0.2")
+_ROOM: Final = "1000"  # a cuff without room drops records that nobody has fetched
+_OFFERED_S: Final = "3600"  # an oximeter is heard until somebody has fetched what it holds
 
 # Blood Pressure Measurement with time stamp, pulse rate and user, in this order: flags 1,
 # pressures 6, time stamp 7, pulse 2 (Bluetooth SIG, GATT Specification Supplement, 3.31).
@@ -33,13 +36,16 @@ _USER_AT: Final = 16
 
 
 class Home:
-    """One or more gateways that hear the same devices.
+    """One or more gateways that hear the same devices, all by one clock if there is one.
 
     Everything it has is its own; only the radio is shared with other homes, which are deaf to
     its devices by their configuration.
     """
 
-    def __init__(self, site: Site, world: RadioWorld, name: str) -> None:
+    def __init__(
+        self, site: Site, world: RadioWorld, name: str, clock: HomeClock | None = None
+    ) -> None:
+        self.clock = clock
         self.site = site
         self.world = world
         self.directory = site.directory / name
@@ -53,31 +59,34 @@ class Home:
         self._values: Iterator[int] = itertools.count()
 
     @property
+    def _clock_environment(self) -> Mapping[str, str]:
+        return self.clock.environment if self.clock else {}
+
+    @property
     def devices(self) -> Sequence[VirtualDevice]:
         """Return all devices of the home."""
         return [*self.cuffs, *self.oximeters]
 
-    def cuff(
-        self, *arguments: str, slots: Collection[int | None] = (None,), **environment: str
-    ) -> VirtualDevice:
+    def cuff(self, *arguments: str, slots: Collection[int | None] = (None,)) -> VirtualDevice:
         """Put a cuff into the home; each of its user slots is another patient's."""
         address = self._owned(slots)
-        given = ["--timezone", "Europe/Stockholm", "--linger-s", "0.2", *arguments]
-        self.cuffs.append(self.world.cuff(address, *given, environment=environment))
-        return self.cuffs[-1]
+        given = [*_MANNERS, "--capacity", _ROOM, *arguments]
+        device = self.world.cuff(address, *given, environment=self._clock_environment)
+        self.cuffs.append(device)
+        return device
 
-    def oximeter(self, *arguments: str, **environment: str) -> VirtualDevice:
-        """Put an oximeter into the home, which keeps what it has given."""
+    def oximeter(self, *arguments: str) -> VirtualDevice:
+        """Put an oximeter into the home, which keeps what it has given: its last 20 records."""
         address = self._owned((None,))
-        given = ["--timezone", "Europe/Stockholm", "--offered-s", _KEPT_S, "--linger-s", "0.2"]
-        device = self.world.oximeter(address, *given, *arguments, environment=environment)
+        given = [*_MANNERS, "--capacity", "20", "--offered-s", _OFFERED_S, *arguments]
+        device = self.world.oximeter(address, *given, environment=self._clock_environment)
         self.oximeters.append(device)
         return device
 
-    async def register(self, *gateways: str) -> None:
+    def register(self, *gateways: str) -> None:
         """Make the home known to the server; call it when all devices are in it."""
         names = [self.gateway_id(each) for each in gateways or ("",)]
-        await self.site.register(names, self._owners, [each.address for each in self.oximeters])
+        self.site.register(names, self._owners, [each.address for each in self.oximeters])
 
     def gateway_id(self, which: str = "") -> str:
         """Return a gateway's id."""
@@ -101,7 +110,7 @@ class Home:
             **settings,
         }
         whole |= {f"HEMVITAL_GATEWAY_{key.upper()}": value for key, value in settings.items()}
-        whole |= environment or {}
+        whole |= environment or self._clock_environment
         log = self.directory / f"gateway{which}.log"
         log.unlink(missing_ok=True)
         self._gateways[which] = process = GatewayProcess(whole, log)

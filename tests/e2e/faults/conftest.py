@@ -6,7 +6,7 @@ as long as it brings them back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 import pytest
 

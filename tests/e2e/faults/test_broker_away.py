@@ -19,35 +19,35 @@ _WEEK = timedelta(days=7)
 _RECORDS = 20
 
 
-async def test_a_broker_that_loses_its_disk_in_mid_flight_loses_nothing(home: Home) -> None:
-    await _kill_broker(home, kills=2)
+def test_a_broker_that_loses_its_disk_in_mid_flight_loses_nothing(home: Home) -> None:
+    _kill_broker(home, kills=2)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-async def test_a_broker_that_is_killed_thirty_times_loses_nothing(home: Home) -> None:
-    await _kill_broker(home, kills=30)
+def test_a_broker_that_is_killed_thirty_times_loses_nothing(home: Home) -> None:
+    _kill_broker(home, kills=30)
 
 
-async def test_a_week_without_a_broker_loses_nothing(home: Home, tmp_path: Path) -> None:
-    await _stay_away(home, tmp_path, cuffs=2, each=12, steps=7)
+def test_a_week_without_a_broker_loses_nothing(home: Home, tmp_path: Path) -> None:
+    _stay_away(home, tmp_path, cuffs=2, each=12, steps=7)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-async def test_ten_thousand_readings_of_a_week_without_a_broker_arrive(
+def test_ten_thousand_readings_of_a_week_without_a_broker_arrive(
     home: Home, tmp_path: Path
 ) -> None:
     # Ten devices, a burst every six hours: each reading really crosses the radio.
-    await _stay_away(home, tmp_path, cuffs=10, each=36, steps=28)
+    _stay_away(home, tmp_path, cuffs=10, each=36, steps=28)
 
 
-async def _kill_broker(home: Home, kills: int) -> None:
+def _kill_broker(home: Home, kills: int) -> None:
     """Kill it while messages are on their way; every second time with all that it had."""
     seed = faults.seed()
     chance = faults.chance(seed)
     cuff, oximeter = home.cuff(), home.oximeter()
-    await home.register()
+    home.register()
     home.start()
     for number in range(kills):
         before = cuff.ledger_file.stat().st_size
@@ -71,17 +71,15 @@ async def _kill_broker(home: Home, kills: int) -> None:
     assert found.stored == found.given, about
 
 
-async def _stay_away(
-    home: Home, directory: Path, *, cuffs: int, each: int, steps: int
-) -> None:
+def _stay_away(home: Home, directory: Path, *, cuffs: int, each: int, steps: int) -> None:
     """Let a home measure for a week by its own clock while the broker is away."""
-    clock = HomeClock(directory / "clock", -_WEEK)
+    clock = home.clock = HomeClock(directory / "clock", -_WEEK)
     for _ in range(cuffs):
-        home.cuff(**clock.environment)
-    await home.register()
+        home.cuff()
+    home.register()
     home.site.kill_broker()
     try:
-        home.start(environment=clock.environment)
+        home.start()
         for step in range(1, steps + 1):
             home.measure_all(each)
             wait_until(

@@ -10,6 +10,7 @@ import trustme
 
 from deploy.local.certificates import Authority, Identity
 from tests.support.faults_home import Home
+from tests.support.gateway import GatewayProcess
 from tests.support.radio import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.radio, pytest.mark.timescale]
@@ -17,20 +18,16 @@ pytestmark = [pytest.mark.broker, pytest.mark.radio, pytest.mark.timescale]
 _VALID = timedelta(seconds=4)
 
 
-async def test_a_certificate_that_ends_holds_readings_up_and_loses_none(
+def test_a_certificate_that_ends_holds_readings_up_and_loses_none(
     home: Home, tmp_path: Path
 ) -> None:
     identity = Identity(tmp_path / "gateway.pem", tmp_path / "gateway.key")
     cuff = home.cuff()
-    await home.register()
+    home.register()
     ends = datetime.now(UTC) + _VALID
     _issue(home, identity, ends)
-    settings = {
-        "broker_certificate": str(identity.certificate),
-        "broker_key": str(identity.key),
-    }
 
-    process = home.start(**settings)
+    process = _start(home, identity)
     home.measure(cuff, 5)
     home.settle()
     wait_until(lambda: datetime.now(UTC) > ends, within_s=10, what="the certificate ended")
@@ -42,7 +39,7 @@ async def test_a_certificate_that_ends_holds_readings_up_and_loses_none(
     _issue(home, identity, datetime.now(UTC) + timedelta(days=1))
     # Until the gateway looks at its files before each connect, it must be started anew.
     home.stop()
-    home.start(**settings)
+    _start(home, identity)
     found = home.settle()
     home.stop()
 
@@ -50,6 +47,10 @@ async def test_a_certificate_that_ends_holds_readings_up_and_loses_none(
     home.count(about, found)
     assert found.is_sound
     assert found.stored == found.given == 10
+
+
+def _start(home: Home, identity: Identity) -> GatewayProcess:
+    return home.start(broker_certificate=str(identity.certificate), broker_key=str(identity.key))
 
 
 def _issue(home: Home, identity: Identity, not_after: datetime) -> None:

@@ -25,26 +25,26 @@ _JUMPS = (_DAY, -_DAY, _HOUR, -_HOUR)
 _TRUE = timedelta()
 
 
-async def test_a_clock_that_jumps_and_comes_right_leaves_every_reading_at_its_true_time(
+def test_a_clock_that_jumps_and_comes_right_leaves_every_reading_at_its_true_time(
     home: Home, tmp_path: Path
 ) -> None:
-    await _jump(home, tmp_path, rounds=1)
+    _jump(home, tmp_path, rounds=1)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-async def test_a_clock_that_jumps_forty_times_leaves_every_reading_at_its_true_time(
+def test_a_clock_that_jumps_forty_times_leaves_every_reading_at_its_true_time(
     home: Home, tmp_path: Path
 ) -> None:
-    await _jump(home, tmp_path, rounds=10)
+    _jump(home, tmp_path, rounds=10)
 
 
-async def _jump(home: Home, directory: Path, rounds: int) -> None:
+def _jump(home: Home, directory: Path, rounds: int) -> None:
     seed = faults.seed()
     chance = faults.chance(seed)
     clock, synchronised = HomeClock(directory / "clock"), directory / "synchronised"
-    cuff, oximeter = home.cuff(), home.oximeter("--capacity", "20")
-    await home.register()
+    cuff, oximeter = home.cuff(), home.oximeter()  # by the true clock
+    home.register()
     _say(synchronised, is_so=True)
     home.start(environment=clock.environment, clock="file", clock_file=str(synchronised))
 

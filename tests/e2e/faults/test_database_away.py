@@ -10,11 +10,11 @@ from tests.support.radio import wait_until
 pytestmark = [pytest.mark.broker, pytest.mark.radio, pytest.mark.timescale]
 
 
-async def test_what_is_measured_while_the_database_is_away_is_stored_once_it_is_back(
+def test_what_is_measured_while_the_database_is_away_is_stored_once_it_is_back(
     home: Home,
 ) -> None:
     cuff, oximeter = home.cuff(), home.oximeter()
-    await home.register()
+    home.register()
     home.start()
     home.measure(cuff, 5)
     home.settle()

@@ -58,20 +58,20 @@ class Hour:
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-async def test_a_day_of_ten_devices_leaves_the_gateway_as_it_was_after_an_hour(
+def test_a_day_of_ten_devices_leaves_the_gateway_as_it_was_after_an_hour(
     site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = HomeClock(tmp_path / "clock", timedelta(hours=-_HOURS))
     hours: list[Hour] = []
     with radio_world() as world:  # its BlueZ is restarted
-        home = Home(site, world, "day")
+        home = Home(site, world, "day", clock)
         try:
             for _ in range(_CUFFS):
-                home.cuff(**clock.environment)
+                home.cuff()
             for _ in range(_OXIMETERS):
-                home.oximeter(**clock.environment)
-            await home.register()
-            process = home.start(environment=clock.environment, cool_down_s="1")
+                home.oximeter()
+            home.register()
+            process = home.start(cool_down_s="1")
             for hour in range(_HOURS):
                 _live(home, hour)
                 hours.append(_look(home, process.pid))

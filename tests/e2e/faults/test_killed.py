@@ -18,20 +18,20 @@ _LATEST_S = 0.25  # after the first value: a transfer takes about as long, and t
 _FIRST_S = 20
 
 
-async def test_a_gateway_killed_at_any_moment_loses_nothing_that_it_was_given(home: Home) -> None:
-    await _kill(home, moments=8)
+def test_a_gateway_killed_at_any_moment_loses_nothing_that_it_was_given(home: Home) -> None:
+    _kill(home, moments=8)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-async def test_a_gateway_killed_at_two_hundred_moments_loses_nothing(home: Home) -> None:
-    await _kill(home, moments=200)
+def test_a_gateway_killed_at_two_hundred_moments_loses_nothing(home: Home) -> None:
+    _kill(home, moments=200)
 
 
-async def _kill(home: Home, moments: int) -> None:
+def _kill(home: Home, moments: int) -> None:
     seed = faults.seed()
-    cuff, oximeter = home.cuff(), home.oximeter("--capacity", "20")
-    await home.register()
+    cuff, oximeter = home.cuff(), home.oximeter()
+    home.register()
 
     kills = hits = 0
     chance = faults.chance(seed)

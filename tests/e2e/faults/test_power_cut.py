@@ -20,20 +20,20 @@ _RECORDS = 25
 _LATEST_S = 0.2
 
 
-async def test_a_copy_taken_in_mid_write_is_started_on_and_loses_nothing(home: Home) -> None:
-    await _cut(home, cuts=3)
+def test_a_copy_taken_in_mid_write_is_started_on_and_loses_nothing(home: Home) -> None:
+    _cut(home, cuts=3)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-async def test_fifty_copies_taken_in_mid_write_lose_nothing(home: Home) -> None:
-    await _cut(home, cuts=50)
+def test_fifty_copies_taken_in_mid_write_lose_nothing(home: Home) -> None:
+    _cut(home, cuts=50)
 
 
-async def _cut(home: Home, cuts: int) -> None:
+def _cut(home: Home, cuts: int) -> None:
     seed = faults.seed()
-    cuff, oximeter = home.cuff(), home.oximeter("--capacity", "20")
-    await home.register()
+    cuff, oximeter = home.cuff(), home.oximeter()
+    home.register()
 
     chance = faults.chance(seed)
     for number in range(cuts):

@@ -21,11 +21,11 @@ def elsewhere(world: RadioWorld) -> Mapping[str, str]:
     return world.start_second_bluez(_OTHER_ADAPTER)
 
 
-async def test_a_reading_that_both_gateways_fetched_is_stored_once(
+def test_a_reading_that_both_gateways_fetched_is_stored_once(
     home: Home, elsewhere: Mapping[str, str]
 ) -> None:
     cuff, oximeter = home.cuff(), home.oximeter()
-    await home.register("-a", "-b")
+    home.register("-a", "-b")
     home.start("-a")
     home.start("-b", environment=elsewhere)
     for _ in range(3):
@@ -44,12 +44,12 @@ async def test_a_reading_that_both_gateways_fetched_is_stored_once(
     assert home.journalled_by("-a") & home.journalled_by("-b")
 
 
-async def test_a_reading_without_a_clock_of_its_own_is_there_for_each_gateway_and_marked(
+def test_a_reading_without_a_clock_of_its_own_is_there_for_each_gateway_and_marked(
     home: Home, elsewhere: Mapping[str, str]
 ) -> None:
     # Its clock shows a year before such devices were sold: its time tells nothing apart.
     oximeter = home.oximeter("--skew-s", f"-{_FORTY_YEARS_S}")
-    await home.register("-a", "-b")
+    home.register("-a", "-b")
     home.start("-a")
     home.measure(oximeter)
     home.settle()

@@ -10,18 +10,18 @@ from tests.support.faults_home import Home
 pytestmark = [pytest.mark.broker, pytest.mark.radio, pytest.mark.timescale]
 
 
-async def test_each_user_slot_of_a_cuff_is_another_patients(home: Home) -> None:
+def test_each_user_slot_of_a_cuff_is_another_patients(home: Home) -> None:
     seed = faults.seed()
     chance = faults.chance(seed)
     cuff = home.cuff(slots=(1, 2))
-    await home.register()
+    home.register()
 
     for _ in range(4):
         for _ in range(5):
             home.measure(cuff, user=chance.choice((1, 2)))
         home.start()
         home.settle()
-        home.kill()
+        home.stop()
     found = home.settle()
 
     about = f"two users on one cuff (seed {seed})"
