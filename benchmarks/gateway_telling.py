@@ -20,8 +20,10 @@ def of_radio(result: gateway_radio.Result) -> Sequence[str]:
     ours, bare = idle.gateway.cpu_percent, idle.bare.cpu_percent
     return [
         f"gateway with {result.devices} devices, beside a bare bleak program:",
-        f"  hearing all, reading none: {ours:.1f} % of a core, bare {bare:.1f} %,"
-        + f" ratio {idle.cpu_ratio:.2f}",
+        (
+            f"  hearing all, reading none: {ours:.1f} % of a core, bare {bare:.1f} %,"
+            f" ratio {idle.cpu_ratio:.2f}"
+        ),
         _reading("one reading a visit", result.single),
         _reading("fifty readings a visit", result.burst),
         _memory("after single readings", result.single),
@@ -34,26 +36,40 @@ def of_drain(result: gateway_drain.Result) -> Sequence[str]:
     """Return how long a week's queue takes beside the bare publisher."""
     size_kib = result.payload_bytes / result.messages / _KIB
     return [
-        f"gateway's queue of {result.records} readings in {result.messages} messages of"
-        + f" {size_kib:.0f} KiB:",
-        f"  through the broker: {result.gateway_s:.2f} s, bare publisher {result.bare_s:.2f} s,"
-        + f" ratio {result.ratio:.2f}",
-        f"  stored and receipted by one worker: {result.receipted_s:.2f} s, bare publisher"
-        + f" until stored {result.bare_stored_s:.2f} s, ratio {result.stored_ratio:.2f}",
-        f"  gateway's CPU {result.cpu_s:.2f} s with its start, RSS"
-        + f" {result.rss_kib / _KIB:.1f} MiB afterwards",
+        (
+            f"gateway's queue of {result.records} readings in {result.messages} messages of"
+            f" {size_kib:.0f} KiB:"
+        ),
+        (
+            f"  through the broker: {result.gateway_s:.2f} s, bare publisher {result.bare_s:.2f} s,"
+            f" ratio {result.ratio:.2f}"
+        ),
+        (
+            f"  stored and receipted by one worker: {result.receipted_s:.2f} s, bare publisher"
+            f" until stored {result.bare_stored_s:.2f} s, ratio {result.stored_ratio:.2f}"
+        ),
+        (
+            f"  gateway's CPU {result.cpu_s:.2f} s with its start, RSS"
+            f" {result.rss_kib / _KIB:.1f} MiB afterwards"
+        ),
     ]
 
 
 def of_card(result: gateway_card.Result) -> Sequence[str]:
     """Return what is written for a reading beside the least."""
     return [
-        f"gateway's card; at the least a record of {result.record_bytes:.0f} bytes and a page for"
-        + f" one flush, {result.floor_bytes / _KIB:.1f} KiB:",
-        f"  one reading a visit: {result.single_bytes / _KIB:.1f} KiB a reading,"
-        + f" ratio {result.single_ratio:.2f}",
-        f"  fifty readings a visit: {result.burst_bytes / _KIB:.1f} KiB a reading,"
-        + f" ratio {result.burst_ratio:.2f}",
+        (
+            f"gateway's card; at the least a record of {result.record_bytes:.0f} bytes and a page for"
+            f" one flush, {result.floor_bytes / _KIB:.1f} KiB:"
+        ),
+        (
+            f"  one reading a visit: {result.single_bytes / _KIB:.1f} KiB a reading,"
+            f" ratio {result.single_ratio:.2f}"
+        ),
+        (
+            f"  fifty readings a visit: {result.burst_bytes / _KIB:.1f} KiB a reading,"
+            f" ratio {result.burst_ratio:.2f}"
+        ),
         f"  nothing measured: {result.idle_bytes_per_min / _KIB:.1f} KiB a minute",
     ]
 
