@@ -41,8 +41,8 @@ def of_drain(result: gateway_drain.Result) -> Sequence[str]:
             f" {size_kib:.0f} KiB:"
         ),
         (
-            f"  through the broker: {result.gateway_s:.2f} s, bare publisher {result.bare_s:.2f} s,"
-            f" ratio {result.ratio:.2f}"
+            f"  through the broker: {result.gateway_s:.2f} s, bare publisher"
+            f" {result.bare_s:.2f} s, ratio {result.ratio:.2f}"
         ),
         (
             f"  stored and receipted by one worker: {result.receipted_s:.2f} s, bare publisher"
@@ -59,8 +59,8 @@ def of_card(result: gateway_card.Result) -> Sequence[str]:
     """Return what is written for a reading beside the least."""
     return [
         (
-            f"gateway's card; at the least a record of {result.record_bytes:.0f} bytes and a page for"
-            f" one flush, {result.floor_bytes / _KIB:.1f} KiB:"
+            f"gateway's card; at the least a record of {result.record_bytes:.0f} bytes and a page"
+            f" for one flush, {result.floor_bytes / _KIB:.1f} KiB:"
         ),
         (
             f"  one reading a visit: {result.single_bytes / _KIB:.1f} KiB a reading,"

@@ -7,6 +7,8 @@ import itertools
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +26,7 @@ from deploy.local.services import BROKER, DATABASE, Services
 from ingest_service import registration
 from ingest_service.registration import Registration
 from tests.support.radio import wait_until
-from tests.support.services import Broker, Database
+from tests.support.services import OWNER, Broker, Database
 from tests.support.worker import Worker, started
 
 _SPACE: Final = UUID("00000000-0000-4000-8000-00000000fa17")
@@ -132,6 +134,36 @@ class Site:
     def start_database(self) -> None:
         """Start the database on what it has left."""
         self.services.restart(DATABASE)
+
+    def copy_database(self) -> str:
+        """Copy the database as it stands, and return the copy's name."""
+        copy = f"{self.database.name}_copy"
+        self.end_worker()
+        self._as_owner(f"CREATE DATABASE {copy} TEMPLATE {self.database.name}")
+        self.start_worker()
+        return copy
+
+    def put_back(self, copy: str) -> None:
+        """Put a copy in the database's place, and say so as an operator does."""
+        name = self.database.name
+        self.end_worker()
+        self._as_owner(
+            f"DROP DATABASE {name} WITH (FORCE)", f"ALTER DATABASE {copy} RENAME TO {name}"
+        )
+        subprocess.run(
+            [sys.executable, "-m", "ingest_service.command", "restored"],
+            env={**os.environ, "HEMVITAL_INGEST_OWNER_DATABASE": self.database.dsn()},
+            stdout=subprocess.DEVNULL,
+            check=True,
+            timeout=60,
+        )
+        self.start_worker()
+
+    def _as_owner(self, *statements: str) -> None:
+        dsn = self.services.database.dsn(OWNER)
+        with closing(psycopg.connect(dsn, autocommit=True)) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
 
     def register(
         self,

@@ -1,4 +1,4 @@
-"""The database is killed under the worker, and comes back."""
+"""The database is killed under the worker and comes back; it is put back from an older copy."""
 
 from __future__ import annotations
 
@@ -30,3 +30,25 @@ def test_what_is_measured_while_the_database_is_away_is_stored_once_it_is_back(
     home.count("database killed and back", found)
     assert found.is_sound
     assert found.stored == found.given == 22
+
+
+def test_what_a_database_has_lost_that_was_put_back_from_a_copy_is_sent_again(home: Home) -> None:
+    cuff, oximeter = home.cuff(), home.oximeter()
+    home.register()
+    home.start()
+    home.measure(cuff, 5)
+    home.settle()
+
+    copy = home.site.copy_database()
+    home.measure(cuff, 15)
+    home.measure(oximeter, 2)
+    home.settle()
+    home.site.put_back(copy)
+    assert home.compare().lost == 17
+    home.measure(cuff)  # its receipt names another life of the database
+    found = home.settle()
+    home.stop()
+
+    home.count("database put back from a copy that lacked 17 readings", found)
+    assert found.is_sound
+    assert found.stored == found.given == 23
