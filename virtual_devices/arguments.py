@@ -8,6 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from virtual_devices import host
+from virtual_devices.drops import POINTS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,7 +39,9 @@ _SCRIPT = (
     '"unit": "mmHg", "irregular": true, "movement": false, "error": false}. An oximeter\'s: '
     '{"after_s": 1.0, "spo2": 86, "pulse": 96, "error": false}. Faults: '
     '{"fault": "out_of_range", "for_s": 5}, {"fault": "hang_up", "after_records": 2}, '
-    '{"fault": "duplicate"}, {"fault": "drop_bond"}. All may be left out but the fault.'
+    '{"fault": "duplicate"}, {"fault": "drop_bond"}, {"fault": "battery", "percent": 12}, '
+    '{"fault": "drop", "at": "subscribe", "nth": 1, "silent": false} with at one of '
+    f"{', '.join(POINTS)}. All may be left out but the fault."
 )
 
 

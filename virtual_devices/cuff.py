@@ -96,6 +96,7 @@ class Cuff(Peripheral[CuffStep]):
                 record = self.memory.records[0]
                 await self.give(session, record)
                 self.memory.remove(record)
+                await self.drop_if_due(session, "after_confirmation")
                 await self.hang_up_if_asked(session)
             elif self._is_measuring:
                 await self.wait_news(within_s=self.manners.idle_s)

@@ -139,6 +139,7 @@ class Oximeter(Peripheral[OximeterStep]):
             is_reported = not self._is_aborted
         elif answer is None:
             answer = racp.response(racp.OpCode.ABORT, racp.Outcome.SUCCESS)
+        await self.drop_if_due(session, "answer")
         await session.indicate(self._control, answer)
         return is_reported
 
@@ -152,6 +153,7 @@ class Oximeter(Peripheral[OximeterStep]):
                 if self._is_aborted:
                     return racp.response(racp.OpCode.ABORT, racp.Outcome.SUCCESS)
                 await self.give(session, record)
+                await self.drop_if_due(session, "after_confirmation")
                 await self.hang_up_if_asked(session)
         finally:
             self._is_reporting = False

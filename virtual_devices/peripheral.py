@@ -19,6 +19,7 @@ from bumble.profiles.battery_service import BatteryService
 from bumble.profiles.device_information_service import DeviceInformationService
 
 from virtual_devices import host
+from virtual_devices.drops import Drop, Drops, Point
 from virtual_devices.ledger import Ledger
 from virtual_devices.memory import Memory
 from virtual_devices.schedule import CuffStep, Fault, OximeterStep
@@ -31,6 +32,7 @@ Step = TypeVar("Step", CuffStep, OximeterStep)
 
 _LOOK_AGAIN_S: Final = 0.2
 _POWER_ON_WITHIN_S: Final = 10.0
+_LEAVE_WITHIN_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,8 @@ class Peripheral(ABC, Generic[Step]):
         self._away_s = 0.0
         self._hang_up_after: int | None = None
         self._is_next_doubled = False
+        self._drops = Drops()
+        self._battery_percent = identity.battery_percent
 
     @abstractmethod
     def services(self, device: Device) -> list[Service]:
@@ -151,14 +155,18 @@ class Peripheral(ABC, Generic[Step]):
         """Let something go wrong, at once or at its next occasion."""
         match fault.fault:
             case "out_of_range":
-                self._away_s = fault.for_s
-                self._leave.set()
+                self._go_away(fault.for_s)
             case "drop_bond":
                 await self.security.forget()
             case "hang_up":
                 self._hang_up_after = fault.after_records
             case "duplicate":
                 self._is_next_doubled = True
+            case "drop":
+                away_s = fault.for_s if fault.silent else None
+                self._drops.plan(fault.at, Drop(fault.nth, away_s))
+            case "battery":
+                self._battery_percent = fault.percent
 
     def keep(self, record: bytes) -> None:
         """Store a record that was just measured, and look for a host to give it to."""
@@ -191,8 +199,32 @@ class Peripheral(ABC, Generic[Step]):
         """
         times, self._is_next_doubled = 1 + self._is_next_doubled, False
         for _ in range(times):
+            await self.drop_if_due(session, "indication")
             await session.indicate(self.records, record)
             self._ledger.write("given", self.record_uuid, record)
+
+    async def drop_if_due(self, session: Session, point: Point) -> None:
+        """Drop the link if that was asked for at this point.
+
+        Raises:
+            LinkLostError: If it was.
+        """
+        if drop := self._drops.reach(point):
+            await self._drop(session, drop)
+            raise LinkLostError(f"dropped at {point}, as asked")
+
+    async def _drop(self, session: Session, drop: Drop) -> None:
+        if drop.away_s is None:
+            await session.hang_up()
+            return
+        session.abandon()
+        self._go_away(drop.away_s)
+        await asyncio.sleep(_LEAVE_WITHIN_S)  # cancelled when the device has left the air
+
+    def _go_away(self, for_s: float) -> None:
+        """Leave the air without a word."""
+        self._away_s = for_s
+        self._leave.set()
 
     async def hang_up_if_asked(self, session: Session) -> None:
         """Count a record towards the fault ``hang_up``, and hang up when it is due.
@@ -218,13 +250,20 @@ class Peripheral(ABC, Generic[Step]):
                     serial_number=self.identity.serial,
                     firmware_revision=self.identity.firmware,
                 ),
-                BatteryService(lambda _connection: self.identity.battery_percent),
+                BatteryService(lambda _connection: self._battery_percent),
                 *self.services(device),
             ]
         )
+        self._drops.watch(device.gatt_server, self._drop_at_request)
         async with asyncio.timeout(_POWER_ON_WITHIN_S):
             await device.power_on()
         self.is_ready.set()
+
+    def _drop_at_request(self, connection: Connection, drop: Drop) -> None:
+        if drop.away_s is None:
+            connection.cancel_on_disconnection(connection.disconnect())
+        else:
+            self._go_away(drop.away_s)
 
     async def _serve_until_lost(self, attachment: host.Attachment) -> None:
         """Serve hosts until the air is lost, or walk out of range without a word."""
@@ -241,7 +280,7 @@ class Peripheral(ABC, Generic[Step]):
     async def _serve(self, device: Device) -> None:
         connections: asyncio.Queue[Connection] = asyncio.Queue()
         device.on(device.EVENT_CONNECTION, connections.put_nowait)
-        while True:
+        while not self._leave.is_set():
             self._news.clear()
             if not self.has_news():
                 await self._news.wait()  # for ever: a device that nobody uses does nothing
@@ -278,6 +317,7 @@ class Peripheral(ABC, Generic[Step]):
         self.session = session
         logger.info("connected")
         try:
+            await self.drop_if_due(session, "connect")
             await self.converse(session)
         except (LinkLostError, core.BaseBumbleError) as error:
             logger.info("session ended early", extra={"reason": str(error)})

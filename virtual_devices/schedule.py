@@ -10,9 +10,11 @@ import sys
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
+
+from virtual_devices.drops import Point
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +51,18 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     ``out_of_range``: off the air for ``for_s`` seconds. ``drop_bond``: forgets every host.
     ``hang_up``: the next session ends after ``after_records`` confirmed records. ``duplicate``:
-    the next record is indicated twice.
+    the next record is indicated twice. ``drop``: the link ends when the point ``at`` is reached
+    for the ``nth`` time from now on; ``silent``, by going off the air for ``for_s`` seconds, as
+    out of range. ``battery``: shows ``percent`` from now on.
     """
 
-    fault: Literal["out_of_range", "drop_bond", "hang_up", "duplicate"]
+    fault: Literal["out_of_range", "drop_bond", "hang_up", "duplicate", "drop", "battery"]
     for_s: float = 5.0
     after_records: int = 1
+    at: Point = "connect"
+    nth: Annotated[int, msgspec.Meta(ge=1)] = 1
+    silent: bool = False
+    percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 100
     after_s: float = 0.0
 
 

@@ -100,6 +100,10 @@ class Session:
                 async with asyncio.timeout(_HANG_UP_WITHIN_S):
                     await self._connection.disconnect()
 
+    def abandon(self) -> None:
+        """Count the connection as ended without a word to the other side."""
+        self._ended = True
+
     def _on_subscription(self, *_: object) -> None:
         self._subscribed.set()
 

@@ -114,6 +114,11 @@ class Central:
             with contextlib.suppress(core.BaseBumbleError):
                 await self._device.cancel_connection()
 
+    def is_up(self, connection: Connection) -> bool:
+        """Tell whether a connection has not ended: its end may come before anybody listens."""
+        device = self._device
+        return device is not None and device.connections.get(connection.handle) is connection
+
     async def is_bonded(self, address: Address) -> bool:
         """Tell whether keys of a device are kept."""
         return await self.keys.get(str(address)) is not None

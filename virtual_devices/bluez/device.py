@@ -205,6 +205,8 @@ class DeviceObject:
             connection = await self._around.central.connect(
                 self.address, is_wanted=lambda: bool(self._owners)
             )
+            if not self._around.central.is_up(connection):
+                raise error("Failed", "le-connection-abort-by-local")
             link = self._link = Link(connection, asyncio.Event())
             connection.on(connection.EVENT_DISCONNECTION, partial(self._on_end, link))
             self._change({"Connected": Variant("b", True)})
