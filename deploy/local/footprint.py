@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 _SUM: Final = re.compile(r"^(Rss|Pss):\s+(\d+) kB$", re.MULTILINE)
-_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+_NS: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +16,7 @@ class Footprint:
     """One look at a process.
 
     ``rss_kib`` counts every page of it that is in memory; ``pss_kib`` counts one that others use
-    too by its share. ``cpu_s`` is user and system time since it started.
+    too by its share. ``cpu_s`` is user and system time of the threads that it has.
     """
 
     rss_kib: int
@@ -31,15 +30,13 @@ def footprint(pid: int) -> Footprint:
     """Look at a process of ours, or raise `FileNotFoundError` if it is no more."""
     process = Path("/proc") / str(pid)
     memory = dict(_SUM.findall((process / "smaps_rollup").read_text()))
-    # After the name, which may hold anything but is in parentheses: state is the third field.
-    fields = (process / "stat").read_text().rpartition(")")[2].split()
-    user, system = int(fields[11]), int(fields[12])
+    threads = list((process / "task").iterdir())
     return Footprint(
         rss_kib=int(memory["Rss"]),
         pss_kib=int(memory["Pss"]),
         files=len(list((process / "fd").iterdir())),
-        threads=len(list((process / "task").iterdir())),
-        cpu_s=(user + system) / _TICKS_PER_S,
+        threads=len(threads),
+        cpu_s=sum(map(_on_cpu_s, threads)),
     )
 
 
@@ -51,3 +48,12 @@ def written_bytes(pid: int) -> int:
     """
     lines = (Path("/proc") / str(pid) / "io").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("write_bytes:")).split()[1])
+
+
+def _on_cpu_s(thread: Path) -> float:
+    """Return a thread's time on a CPU; ticks of ``stat`` would be too coarse.
+
+    Source:
+        Linux, Documentation/scheduler/sched-stats.rst: /proc/<pid>/schedstat, first field, ns.
+    """
+    return int((thread / "schedstat").read_text().split()[0]) / _NS

@@ -34,7 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Generator[Site]:
 @pytest.fixture(scope="package")
 def world() -> Generator[RadioWorld]:
     """A radio for all scenarios."""
-    with radio_world() as started:
+    with radio_world(radio=["--supervision-s", "0.5"]) as started:
         yield started
 
 
