@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -92,7 +93,7 @@ def journalled(databases: Iterable[Path]) -> frozenset[Record]:
     """Return what gateways have on disk; read beside a running gateway."""
     found: set[Record] = set()
     for file in databases:
-        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as connection:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
             found.update((device, raw) for device, raw in connection.execute(_JOURNAL))
     return frozenset(found)
 

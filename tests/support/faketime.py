@@ -6,6 +6,7 @@ waiting stay true, as when a real machine's clock is set.
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -32,7 +33,9 @@ class HomeClock:
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",
-            "PYTHONPATH": str(_SITE),
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str(_SITE), os.environ.get("PYTHONPATH")])
+            ),
         }
 
     def set(self, ahead: timedelta) -> None:

@@ -7,6 +7,7 @@ import itertools
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -111,6 +112,15 @@ class Site:
     def _is_taking(self) -> bool:
         assert self.worker.process.poll() is None, self.worker.log.read_text()[-2000:]
         return any(line["message"] == "subscribed" for line in self.worker.lines())
+
+    @contextmanager
+    def worker_held(self) -> Generator[None]:
+        """Let the worker stand still: the broker keeps what is meant for it."""
+        self.worker.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.worker.process.send_signal(signal.SIGCONT)
 
     def end_worker(self) -> None:
         """End the worker as a power cut would."""

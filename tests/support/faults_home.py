@@ -24,7 +24,7 @@ from tests.support.faults import COUNTS, Count, Site, patient_id
 from tests.support.gateway import GatewayProcess, gateway_environment
 from tests.support.radio import RadioWorld, VirtualDevice, wait_until
 
-_SETTLE_S: Final = 60.0
+_SETTLE_S: Final = 30.0
 _MANNERS: Final = ("--timezone", "Europe/Stockholm", "--linger-s", "0.2")
 _ROOM: Final = "1000"  # a cuff without room drops records that nobody has fetched
 _OFFERED_S: Final = "3600"  # an oximeter is heard until somebody has fetched what it holds
@@ -183,6 +183,15 @@ class Home:
         found = [read_status(state) for state in self._states.values()]
         return sum(each.undelivered + each.undecoded for each in found)
 
+    def is_all_sent(self) -> bool:
+        """Tell whether everything that was measured is journalled and at the broker."""
+        measured = books.measured(each.ledger_file for each in self.devices)
+        return self.journalled() >= measured.keys() and not any(
+            _count(state, "outbox WHERE sent_us IS NULL")
+            or _count(state, "journal WHERE is_decoded = 0")
+            for state in self._states.values()
+        )
+
     def compare(self) -> Comparison:
         """Hold the books against each other."""
         ledgers = [each.ledger_file for each in self.devices]
@@ -211,7 +220,9 @@ class Home:
 
     def corrections(self) -> int:
         """Return how many time corrections the gateways have queued or sent."""
-        return sum(map(_corrections, self._states.values()))
+        return sum(
+            _count(state, "outbox WHERE journal IS NULL") for state in self._states.values()
+        )
 
     def kept_in_window(self) -> int:
         """Return what is missing of devices that keep their records: none may be."""
@@ -255,9 +266,7 @@ class Home:
         }
 
 
-def _corrections(state: Path) -> int:
+def _count(state: Path, what: str) -> int:
     with closing(sqlite3.connect(state / FILE_NAME)) as connection:
-        (count,) = connection.execute(
-            "SELECT count(*) FROM outbox WHERE journal IS NULL"
-        ).fetchone()
+        (count,) = connection.execute(f"SELECT count(*) FROM {what}").fetchone()  # noqa: S608 ours
     return int(count)

@@ -52,7 +52,7 @@ def _kill(home: Home, moments: int) -> None:
     assert found.stored + found.in_window == found.given, about
     # BlueZ confirms until it notices that its client is dead: on this radio, a hundred times
     # faster than a real one, each kill costs a cuff some records.
-    assert found.in_window <= 15 * kills, about
+    assert found.in_window <= 5 * kills, about
 
 
 def _kill_once(home: Home, chance: Random, devices: tuple[VirtualDevice, ...]) -> bool:
