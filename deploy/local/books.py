@@ -23,7 +23,7 @@ SELECT json_extract(facts, '$.device.id'), lower(hex(raw))
 
 # Virtual devices keep true time; a reading may be as far off as its clock's resolution and the
 # offset measured in a busy connection.
-_TIME_TOLERANCE: Final = timedelta(seconds=5)
+TIME_TOLERANCE: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,7 @@ def _is_in_place(
 ) -> bool:
     if each.record not in measured or patient_of(each.record) != each.patient_id:
         return False
-    return abs(measured[each.record] - each.effective_at) <= _TIME_TOLERANCE
+    return abs(measured[each.record] - each.effective_at) <= TIME_TOLERANCE
 
 
 def _record(entry: Mapping[str, str]) -> Record:

@@ -46,7 +46,9 @@ SELECT device_id, encode(raw, 'hex'), patient_id::text, effective_at
 def seed() -> int:
     """Return the seed of this run: ``HEMVITAL_TEST_SEED``, or another one each time."""
     given = os.environ.get("HEMVITAL_TEST_SEED")
-    return int(given) if given else secrets.randbelow(1_000_000)
+    chosen = int(given) if given else secrets.randbelow(1_000_000)
+    print(f"HEMVITAL_TEST_SEED={chosen}")  # noqa: T201 - shown where the test fails
+    return chosen
 
 
 def chance(seed: int) -> Random:

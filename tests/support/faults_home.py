@@ -167,6 +167,7 @@ class Home:
             for process in self._gateways.values():
                 error.add_note(process.text()[-4000:])
             error.add_note(f"{found}; undelivered {self.undelivered()}")
+            error.add_note("\n".join(self._misplaced()))
             raise
         return self.compare()
 
@@ -182,6 +183,15 @@ class Home:
         """Return how many records wait on the gateways."""
         found = [read_status(state) for state in self._states.values()]
         return sum(each.undelivered + each.undecoded for each in found)
+
+    def _misplaced(self) -> Iterator[str]:
+        """Say which readings are at another time than when they were measured."""
+        measured = books.measured(each.ledger_file for each in self.devices)
+        for each in self.site.stored([each.address for each in self.devices]):
+            if (at := measured.get(each.record)) is None:
+                yield f"{each.record}: not of this home"
+            elif abs(each.effective_at - at) > books.TIME_TOLERANCE:
+                yield f"{each.record}: measured {at}, stored {each.effective_at}"
 
     def is_all_sent(self) -> bool:
         """Tell whether everything that was measured is journalled and at the broker."""

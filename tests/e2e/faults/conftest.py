@@ -6,7 +6,9 @@ as long as it brings them back.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator
+from typing import Final
 
 import pytest
 
@@ -18,6 +20,8 @@ from tests.support.faults import Site
 from tests.support.faults_home import Home
 from tests.support.radio import RadioWorld, radio_world
 from tests.support.services import EMPTY, cloned, running
+
+_NUMBERS: Final = itertools.count(1)
 
 
 @pytest.fixture(scope="package")
@@ -41,7 +45,8 @@ def world() -> Generator[RadioWorld]:
 @pytest.fixture
 def home(site: Site, world: RadioWorld, request: pytest.FixtureRequest) -> Generator[Home]:
     """A home of this scenario alone; whatever still runs in it is ended afterwards."""
-    one = Home(site, world, request.node.name.partition("[")[0].removeprefix("test_")[:40])
+    name = request.node.name.partition("[")[0].removeprefix("test_")[:32]
+    one = Home(site, world, f"{name}-{next(_NUMBERS)}")
     try:
         yield one
     finally:
