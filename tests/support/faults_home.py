@@ -220,9 +220,10 @@ class Home:
         )
 
     def journalled(self) -> frozenset[Record]:
-        """Return what the gateways have on disk."""
+        """Return what the gateways have on disk of this home's devices."""
         files = [state / FILE_NAME for state in self._states.values()]
-        return books.journalled(each for each in files if each.exists())
+        found = books.journalled(each for each in files if each.exists())
+        return frozenset(record for record in found if record[0] in self._owners)
 
     def journalled_by(self, which: str) -> frozenset[Record]:
         """Return what one gateway has on disk."""
