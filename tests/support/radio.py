@@ -152,6 +152,13 @@ class VirtualDevice(Part):
         """Hand the device a step of its script, for example ``systolic=192``, or a fault."""
         self.write_line(json.dumps(step))
 
+    @property
+    def held(self) -> int:
+        """Return how many records are in its memory."""
+        if not self.memory_file.exists():
+            return 0
+        return len(json.loads(self.memory_file.read_text(encoding="utf-8"))["records"])
+
     def ledger(self, event: str) -> list[bytes]:
         """Return the records of one kind of event, in order: measured, given, dropped."""
         if not self.ledger_file.exists():
