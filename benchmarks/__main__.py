@@ -15,6 +15,9 @@ from typing import Any, Final
 
 from benchmarks import (
     decade,
+    gateway_card,
+    gateway_radio,
+    gateway_telling,
     gateway_window,
     overload,
     space,
@@ -23,6 +26,8 @@ from benchmarks import (
     visible,
     workers,
 )
+from benchmarks.gateway_drain import DrainBench
+from benchmarks.gateway_home import BenchHome
 from benchmarks.ingest import IngestBench
 from benchmarks.population import Population, population, unit_hsa_id
 from deploy.local.home import Home, VirtualDevice
@@ -35,6 +40,7 @@ _ROOT: Final = CHECKOUT / ".local" / "bench"
 _UNITS, _GATEWAYS, _DEVICES_EACH = 10, 20, 25
 _READINGS_EACH: Final = 1000  # of the store path, in one transaction
 _READINGS_OF_A_YEAR: Final = 20_000
+_TEN: Final = 10  # devices in the home of a measured gateway
 _PROBES: Final = 4
 _PROBE_EVERY_S: Final = 3.0
 _NURSE: Final = Nurse(
@@ -106,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "--worker-messages", type=int, default=4000, help="in each round of workers"
     )
     parser.add_argument("--overload-s", type=float, default=60.0, help="of each overload")
+    parser.add_argument("--queued", type=int, default=10_000, help="readings of gateway-drain")
     parser.add_argument("--json", type=Path, default=_ROOT / "figures.json")
     return parser
 
@@ -209,6 +216,31 @@ def _decade(bench: _Bench) -> _Told:
     return asdict(result) | {"ratios": ratios}, telling.of_decade(result)
 
 
+def _gateway_radio(bench: _Bench) -> _Told:
+    result = gateway_radio.run(_home(bench, 0))
+    return asdict(result) | {"ratios": result.ratios}, gateway_telling.of_radio(result)
+
+
+def _gateway_drain(bench: _Bench) -> _Told:
+    queued: int = bench.arguments.queued
+    result = DrainBench(bench.platform, _home(bench, 1), records=queued).run(bench.at)
+    ratios = {"broker": result.ratio, "stored": result.stored_ratio}
+    return asdict(result) | {"ratios": ratios}, gateway_telling.of_drain(result)
+
+
+def _gateway_card(bench: _Bench) -> _Told:
+    result = gateway_card.run(_home(bench, 2))
+    ratios = {"single": result.single_ratio, "burst": result.burst_ratio}
+    return asdict(result) | {"ratios": ratios}, gateway_telling.of_card(result)
+
+
+def _home(bench: _Bench, number: int) -> BenchHome:
+    """Return a home of ten cuffs, at a gateway of its own."""
+    gateway_id = list(bench.region.devices)[number]
+    addresses = bench.region.devices[gateway_id][:_TEN]
+    return BenchHome(bench.platform, bench.state, gateway_id, addresses)
+
+
 def _visible(bench: _Bench) -> _Told:
     bench.platform.start(progress)
     result = visible.run(
@@ -230,6 +262,9 @@ _PARTS: Final[Mapping[str, Callable[[_Bench], _Told]]] = {
     "workers": _workers,
     "overload": _overload,
     "decade": _decade,
+    "gateway-radio": _gateway_radio,
+    "gateway-drain": _gateway_drain,
+    "gateway-card": _gateway_card,
     "visible": _visible,
 }
 

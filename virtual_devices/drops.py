@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from bumble.core import UUID
 from bumble.device import Connection
 from bumble.gatt import GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR
 from bumble.gatt_server import Server
+
+logger = logging.getLogger(__name__)
 
 #: ``connect``: as soon as the link is there. The next ones leave the host's request unanswered:
 #: ``discovery``: the MTU or what the device serves; ``subscribe``; ``clock``: a read of Date Time;
@@ -74,7 +77,10 @@ class Drops:
         if not planned:
             return None
         planned[0].left -= 1
-        return planned.popleft() if planned[0].left <= 0 else None
+        if planned[0].left > 0:
+            return None
+        logger.info("link dropped, as asked", extra={"point": point})
+        return planned.popleft()
 
     def watch(self, server: Server, drop: Callable[[Connection, Drop], None]) -> None:
         """Take no notice of what a host says, and call ``drop``, where a link is to be dropped."""

@@ -6,7 +6,8 @@ import base64
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ SELECT json_extract(facts, '$.device.id'), lower(hex(raw))
 
 # Virtual devices keep true time; a reading may be as far off as its clock's resolution and the
 # offset measured in a busy connection.
-_TIME_TOLERANCE: Final = timedelta(seconds=5)
+TIME_TOLERANCE: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,7 @@ def journalled(databases: Iterable[Path]) -> frozenset[Record]:
     """Return what gateways have on disk; read beside a running gateway."""
     found: set[Record] = set()
     for file in databases:
-        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as connection:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
             found.update((device, raw) for device, raw in connection.execute(_JOURNAL))
     return frozenset(found)
 
@@ -116,9 +117,9 @@ def compare(
     remembered: frozenset[Record],
     journalled: frozenset[Record],
     stored: Sequence[Stored],
-    patient_of: Mapping[str, str],
+    patient_of: Callable[[Record], str | None],
 ) -> Comparison:
-    """Hold the books against each other; ``patient_of`` tells whose device it is."""
+    """Hold the books against each other; ``patient_of`` tells whose a record is."""
     counts = Counter(each.record for each in stored)
     return Comparison(
         given=len(given),
@@ -132,12 +133,13 @@ def compare(
 
 
 def _is_in_place(
-    each: Stored, measured: Mapping[Record, datetime], patient_of: Mapping[str, str]
+    each: Stored,
+    measured: Mapping[Record, datetime],
+    patient_of: Callable[[Record], str | None],
 ) -> bool:
-    device_id, _raw = each.record
-    if each.record not in measured or patient_of.get(device_id) != each.patient_id:
+    if each.record not in measured or patient_of(each.record) != each.patient_id:
         return False
-    return abs(measured[each.record] - each.effective_at) <= _TIME_TOLERANCE
+    return abs(measured[each.record] - each.effective_at) <= TIME_TOLERANCE
 
 
 def _record(entry: Mapping[str, str]) -> Record:

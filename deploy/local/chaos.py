@@ -110,6 +110,7 @@ def _compare(platform: Platform) -> Comparison:
     homes = [(each, platform.files(each.gateway_id)) for each in platform.homes]
     ledgers = [files.ledger for _, files in homes]
     registered = json.loads(scenario.REGISTRATION.read_text())
+    owners = {each["device_id"]: each["patient_id"] for each in registered["assignments"]}
     return books.compare(
         given=books.given(ledgers),
         measured=books.measured(ledgers),
@@ -121,7 +122,7 @@ def _compare(platform: Platform) -> Comparison:
         ),
         journalled=books.journalled(files.gateway / "gateway.sqlite3" for _, files in homes),
         stored=books.stored(platform.run("hemvital-ingest", "export", "readings").splitlines()),
-        patient_of={each["device_id"]: each["patient_id"] for each in registered["assignments"]},
+        patient_of=lambda record: owners.get(record[0]),
     )
 
 

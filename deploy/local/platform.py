@@ -181,9 +181,7 @@ class Platform:
 
     def pid(self, name: str) -> int:
         """Return a program's process number, or raise `ProgramError` if it does not run."""
-        if (pid := self._running[name].pid) is None:
-            raise self._running[name].error("does not run")
-        return pid
+        return self._running[name].number
 
     def check(self) -> None:
         """Raise `ProgramError` if a program or a service has ended by itself."""

@@ -56,6 +56,13 @@ class Running:
         """The process number, or None if it does not run."""
         return self._child.pid if self._child and self._child.poll() is None else None
 
+    @property
+    def number(self) -> int:
+        """The process number, or raise `ProgramError` if it does not run."""
+        if (pid := self.pid) is None:
+            raise self.error("does not run")
+        return pid
+
     def start(self) -> None:
         """Start it; it is ready when `wait_ready` returns."""
         self.log.parent.mkdir(parents=True, exist_ok=True)

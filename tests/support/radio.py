@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
@@ -41,13 +41,25 @@ _BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuratio
 class Part:
     """One process of the world: its lines come one by one, its log is a file."""
 
-    def __init__(self, command: Sequence[str], log: Path, *, ready: str) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        *,
+        ready: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.log = log
         self._is_ended = False
         self._lines: queue.Queue[str] = queue.Queue()
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={**os.environ, **(environment or {})},
             )
         assert self._process.stdout is not None
         self._reader = threading.Thread(
@@ -117,7 +129,13 @@ class Part:
 class VirtualDevice(Part):
     """A cuff or an oximeter; measures when told to."""
 
-    def __init__(self, command: Sequence[str], directory: Path, address: str) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        directory: Path,
+        address: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.address = address
         stem = address.replace(":", "")
         self.ledger_file = directory / f"{stem}.ledger"
@@ -127,11 +145,19 @@ class VirtualDevice(Part):
             [*command, "--address", address, *files, "--script", "-"],
             directory / f"{stem}.log",
             ready="ready",
+            environment=environment,
         )
 
     def measure(self, **step: Any) -> None:
         """Hand the device a step of its script, for example ``systolic=192``, or a fault."""
         self.write_line(json.dumps(step))
+
+    @property
+    def held(self) -> int:
+        """Return how many records are in its memory."""
+        if not self.memory_file.exists():
+            return 0
+        return len(json.loads(self.memory_file.read_text(encoding="utf-8"))["records"])
 
     def ledger(self, event: str) -> list[bytes]:
         """Return the records of one kind of event, in order: measured, given, dropped."""
@@ -155,7 +181,7 @@ class RadioWorld:
         self.directory = directory
         self._bus = bus
         self.air = air or f"unix:{directory / 'air'}"
-        self.bus_address = f"unix:path={directory / 'bus'}"
+        self.bus_address = self._bus_address("bus")
         self._parts: list[Part] = []
 
     @property
@@ -165,13 +191,7 @@ class RadioWorld:
 
     def start_bus(self) -> Part:
         """Start the private bus, in the place of one that was killed if there was one."""
-        (self.directory / "bus").unlink(missing_ok=True)
-        config = self.directory / "bus.conf"
-        config.write_text(self._bus.format(path=self.directory / "bus"), encoding="utf-8")
-        daemon = shutil.which("dbus-daemon")
-        assert daemon, "dbus-daemon is not installed"
-        command = [daemon, f"--config-file={config}", "--nofork", "--nopidfile", "--print-address"]
-        self.bus = self._start(command, "bus", ready="unix:")
+        self.bus = self._start_bus("bus")
         return self.bus
 
     def start_radio(self, *arguments: str) -> Part:
@@ -190,13 +210,29 @@ class RadioWorld:
         """Let something go wrong in org.bluez, for example ``fault="deaf"``."""
         self.bluez.write_line(json.dumps(fault))
 
-    def cuff(self, address: str, *arguments: str) -> VirtualDevice:
-        """Start a cuff that has measured nothing yet."""
-        return self._device("cuff", address, arguments)
+    def start_second_bluez(self, address: str) -> dict[str, str]:
+        """Start another machine's bus and org.bluez on the same air.
 
-    def oximeter(self, address: str, *arguments: str) -> VirtualDevice:
+        Returns:
+            The environment that leads a gateway there.
+        """
+        self._start_bus("bus-2")
+        bus = self._bus_address("bus-2")
+        command = self._virtual("bluez", "--bus", bus, "--address", address)
+        self._start(command, "bluez-2", ready="bluez ready")
+        return {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": bus}
+
+    def cuff(
+        self, address: str, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> VirtualDevice:
+        """Start a cuff that has measured nothing yet."""
+        return self._device("cuff", address, arguments, environment)
+
+    def oximeter(
+        self, address: str, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> VirtualDevice:
         """Start an oximeter that has measured nothing yet."""
-        return self._device("oximeter", address, arguments)
+        return self._device("oximeter", address, arguments, environment)
 
     def end(self) -> None:
         """End everything; fail if something had ended that nobody ended, or does not end now."""
@@ -209,8 +245,27 @@ class RadioWorld:
         text = "\n".join(log.read_text() for log in crashed)
         assert not crashed, f"ended by themselves: {crashed}\n{text}"
 
-    def _device(self, kind: str, address: str, arguments: Sequence[str]) -> VirtualDevice:
-        device = VirtualDevice(self._virtual(kind, *arguments), self.directory, address)
+    def _bus_address(self, name: str) -> str:
+        return f"unix:path={self.directory / name}"
+
+    def _start_bus(self, name: str) -> Part:
+        (self.directory / name).unlink(missing_ok=True)
+        config = self.directory / f"{name}.conf"
+        config.write_text(self._bus.format(path=self.directory / name), encoding="utf-8")
+        daemon = shutil.which("dbus-daemon")
+        assert daemon, "dbus-daemon is not installed"
+        command = [daemon, f"--config-file={config}", "--nofork", "--nopidfile", "--print-address"]
+        return self._start(command, name, ready="unix:")
+
+    def _device(
+        self,
+        kind: str,
+        address: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None,
+    ) -> VirtualDevice:
+        command = self._virtual(kind, *arguments)
+        device = VirtualDevice(command, self.directory, address, environment)
         self._parts.append(device)
         return device
 

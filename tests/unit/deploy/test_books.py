@@ -30,7 +30,7 @@ def _compare(
         remembered=remembered,
         journalled=frozenset(journalled),
         stored=stored,
-        patient_of=_OWNER,
+        patient_of=lambda record: _OWNER.get(record[0]),
     )
 
 
