@@ -72,9 +72,6 @@ class Gateway:
         )
         self._events = Events(database)
         self._standing = Standing(database, self._clock, self._events)
-        self._note_start(salvaged)
-        journal = Journal(database, self._clock)
-        journal.settle_all()
         outbox = Outbox(database, now=now)
         self._room = Room(
             database,
@@ -83,6 +80,10 @@ class Gateway:
             directory=settings.state,
             max_bytes=settings.max_bytes,
         )
+        # From here on a full disk has its reserve.
+        self._note_start(salvaged)
+        journal = Journal(database, self._clock)
+        journal.settle_all()
         self._publisher = MqttPublisher(settings)
         self._forwarder = Forwarder(
             outbox,
@@ -256,9 +257,9 @@ class Gateway:
         self._publisher.renew()
 
     def _connected(self) -> None:
-        self._forwarder.reconnected()
         self._watch.connected()
         self._telling.connected()
+        self._forwarder.reconnected()
 
     def _refused(self, problem: str) -> None:
         self._watch.refused(problem)

@@ -78,6 +78,7 @@ class Decoder:
 
     def decode(self) -> int:
         """Decode up to `BATCH` waiting entries and return how many there were."""
+        self._journal.settle_late()
         entries = self._journal.pending(BATCH)
         if not entries:
             return 0

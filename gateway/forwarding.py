@@ -92,7 +92,12 @@ class Forwarder:
         now_ns = self._monotonic_ns()
         if self._hastened_ns <= now_ns:
             self._hastened_ns = max(now_ns + _RECONNECT_NS, self._hastened_ns + FIRST_RESEND_NS)
-        self._outbox.hasten(self._hastened_ns)
+        try:
+            self._outbox.hasten(self._hastened_ns)
+        except sqlite3.Error as error:
+            if not is_full(error):
+                raise
+            logger.warning("nothing hastened: the disk is full")  # the timers go on
         self.wake()
 
     async def run(self) -> None:

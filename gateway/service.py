@@ -155,8 +155,11 @@ class Decoding:
 
     def decode_all(self) -> None:
         """Decode everything that can be decoded now."""
-        while count := self._decoder.decode():
-            self._note(count)
+        try:
+            while count := self._decoder.decode():
+                self._note(count)
+        except sqlite3.Error as error:
+            self._survive(error)
 
     def _survive(self, error: sqlite3.Error) -> None:
         """Go on after a full disk: what is journalled is decoded when there is room."""

@@ -153,6 +153,8 @@ class Standing:
     ) -> None:
         """Say that something happened."""
         self._add(happening, device_id, detail=detail)
+        extra = {"happening": happening, "device": device_id, "detail": detail}
+        logger.info("something happened", extra=extra)
         self._on_change()
 
     def settle(self) -> None:

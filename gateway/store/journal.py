@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -75,6 +76,7 @@ class Journal:
         self._database = database
         self._clock = clock
         self._boot_id = str(clock.boot_id)
+        self._late: deque[Callable[[sqlite3.Connection], None]] = deque()
 
     def connected(self, adapter: str, device: Device) -> int:
         """Note a new connection and return its number, before anything is asked of the device."""
@@ -122,7 +124,7 @@ class Journal:
         """Note what was learnt of a connection's device: its entries can be understood now.
 
         The clock tells whether the device has lost it since it was last measured; from then on
-        its records are another generation.
+        its records are another generation. On a full disk it is noted later, by `settle_late`.
         """
 
         def note(database: sqlite3.Connection) -> None:
@@ -145,12 +147,27 @@ class Journal:
                 (msgspec.json.encode(facts).decode(), connection),
             )
 
-        self._database.keep(note)
+        self._late.append(note)
+        self.settle_late()
+
+    def settle_late(self) -> None:
+        """Note what could not be noted because the disk was full, as far as there is room now."""
+        while self._late:
+            try:
+                self._database.keep(self._late[0])
+            except sqlite3.Error as error:
+                if not is_full(error):
+                    raise
+                return
+            self._late.popleft()
 
     def settle_all(self) -> None:
         """Settle what a crash left open; to be called before the first connection."""
-        with self._database.transaction() as connection:
+
+        def settle(connection: sqlite3.Connection) -> None:
             connection.execute("UPDATE connection SET is_settled = 1 WHERE is_settled = 0")
+
+        self._database.keep(settle)
 
     def pending(self, limit: int) -> Sequence[Entry]:
         """Return the oldest entries that nobody has decoded yet, of settled connections."""

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
 from device_adapters.contract.messages import MAX_SENT_BYTES, ContractError, Receipt, Resend
-from gateway.store.database import Database, from_us, to_us
+from gateway.store.database import Database, from_us, is_full, to_us
 
 _Result = TypeVar("_Result")
 
@@ -34,12 +34,18 @@ SLICE: Final = 100
 _MAX_INTEGER: Final = 2**63 - 1
 _DOUBLINGS: Final = 5  # 30 s doubled five times is beyond 15 min
 
+# Further away than any timer lies what belongs to an earlier boot, whose count began elsewhere.
 _DUE: Final = """
 SELECT epoch, number, record, trace_id, attempts, sent_us IS NOT NULL
   FROM outbox
- WHERE delivered_us IS NULL AND due_ns <= ?
+ WHERE delivered_us IS NULL AND (due_ns <= ?1 OR due_ns > ?1 + ?3)
  ORDER BY epoch, number
- LIMIT ?
+ LIMIT ?2
+"""
+
+_ANEW: Final = """
+UPDATE outbox SET due_ns = 0, attempts = 0
+ WHERE delivered_us IS NULL AND (due_ns <> 0 OR attempts <> 0)
 """
 
 # Only what was sent can have been received: after a journal was put back from a copy, the
@@ -175,9 +181,13 @@ class Outbox:
         with database.transaction() as connection:
             if connection.execute("SELECT 1 FROM epoch").fetchone() is None:
                 self._start_epoch(connection, "journal created")
-            connection.execute(
-                "UPDATE outbox SET due_ns = 0, attempts = 0 WHERE delivered_us IS NULL"
-            )
+        try:
+            with database.transaction(is_durable=False) as connection:
+                connection.execute(_ANEW)
+        except sqlite3.Error as error:
+            # A long queue may find no room: each record then waits for the timer it had.
+            if not is_full(error):
+                raise
 
     @property
     def epoch(self) -> UUID:
@@ -208,7 +218,9 @@ class Outbox:
 
     def due(self, now_ns: int, *, max_records: int, max_bytes: int) -> Batch | None:
         """Return the oldest records that should be sent now, as many as one message takes."""
-        rows = self._database.connection.execute(_DUE, (now_ns, max_records)).fetchall()
+        rows = self._database.connection.execute(
+            _DUE, (now_ns, max_records, LAST_RESEND_NS)
+        ).fetchall()
         if not rows:
             return None
         sequence, first, _, trace_id, attempts, is_repeated = rows[0]

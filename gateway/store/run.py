@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Final
 
 from gateway.clock import Clock
@@ -12,7 +13,8 @@ _KEPT: Final = 100
 
 def begin(database: Database, clock: Clock) -> bool:
     """Note a start; return whether the run before it had no end: a kill, a crash, a power cut."""
-    with database.transaction() as connection:
+
+    def note(connection: sqlite3.Connection) -> bool:
         last = connection.execute(
             "SELECT ended_us FROM run ORDER BY number DESC LIMIT 1"
         ).fetchone()
@@ -23,7 +25,9 @@ def begin(database: Database, clock: Clock) -> bool:
         connection.execute(
             "DELETE FROM run WHERE number <= (SELECT max(number) FROM run) - ?", (_KEPT,)
         )
-    return last is not None and last[0] is None
+        return last is not None and last[0] is None
+
+    return database.keep(note)
 
 
 def end(database: Database, clock: Clock) -> None:

@@ -9,8 +9,12 @@ from typing import Final
 
 from gateway.store.pages import Value
 
-#: What a time may be, or who reads it fails: before the year 2100, and a run of 30 years.
-_MOST: Final[Mapping[str, int]] = {"_us": 4_102_444_800_000_000, "_ns": 10**18}
+#: What a time may be, or who reads it fails: the years 1 to 9999 of a calendar, and a count that
+#: never runs backwards. No stricter than who writes them: clocks may show anything.
+_BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
+    "_us": (-62_135_596_800_000_000, 253_402_300_800_000_000),
+    "_ns": (0, 2**63),
+}
 _TYPES: Final[Mapping[str, type]] = {"INTEGER": int, "TEXT": str, "BLOB": bytes}
 
 
@@ -98,6 +102,7 @@ def _fits(column: Column, value: Value) -> bool:
         return value is None
     if value is None:
         return column.may_be_null
-    if isinstance(value, int) and column.name.endswith(tuple(_MOST)):
-        return 0 <= value < _MOST[column.name[-3:]]
+    if isinstance(value, int) and column.name.endswith(tuple(_BOUNDS)):
+        least, beyond = _BOUNDS[column.name[-3:]]
+        return least <= value < beyond
     return isinstance(value, column.kind)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from device_adapters.contract.messages import Device
 from gateway.clock import Moment
 from gateway.store.database import Database, open_database
 from gateway.store.journal import DeviceClock, Journal, has_lost_clock
@@ -103,3 +105,27 @@ def test_a_moment_before_the_clock_was_set_is_moved_by_the_count_since_boot() ->
 
 def shown_clock(shown: datetime, clock: FakeClock) -> DeviceClock:
     return DeviceClock(shown=shown, read=clock.read())
+
+
+def fill(journal: Journal) -> None:
+    while True:
+        journal.connected("blood-pressure-service", CUFF)
+
+
+def test_what_a_full_disk_kept_from_being_settled_is_settled_once_there_is_room(
+    database: Database, journal: Journal
+) -> None:
+    connection = journal.connected("blood-pressure-service", CUFF)
+    journal.append(connection, MEASUREMENT, BARE_FRAME)
+    described = Device(id=CUFF.id, name="n" * 128, manufacturer="m" * 128, model="o" * 128)
+    (pages,) = database.connection.execute("PRAGMA page_count").fetchone()
+    database.connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        fill(journal)
+
+    journal.settle(connection, described, None)
+
+    assert journal.pending(10) == []
+    database.connection.execute("PRAGMA max_page_count = 1000000")
+    journal.settle_late()
+    assert [entry.facts.device for entry in journal.pending(10)] == [described]

@@ -315,3 +315,13 @@ def test_numbers_go_on_after_all_was_forgotten(
     add(database, outbox, b"b")
 
     assert [number for _, number, _ in send_all(outbox)] == [2]
+
+
+def test_a_timer_of_an_earlier_boot_holds_nothing_back(outbox: Outbox, database: Database) -> None:
+    with database.transaction() as connection:
+        outbox.add(connection, b"{}", "0" * 32, None)
+    batch = outbox.due(0, max_records=1, max_bytes=65536)
+    assert batch is not None
+    outbox.sent(batch, 40 * 86_400 * 10**9)  # forty days after that boot
+
+    assert outbox.due(60 * 10**9, max_records=1, max_bytes=65536) is not None

@@ -22,6 +22,7 @@ import pytest
 from device_adapters import registry
 from device_adapters.contract.messages import ReadingRecord, Receipt, decode_record
 from gateway.decoding import Decoder
+from gateway.store import run
 from gateway.store.database import FILE_NAME, PAGE_BYTES, log_of, open_database
 from gateway.store.journal import Journal
 from gateway.store.outbox import Outbox
@@ -254,3 +255,24 @@ def test_an_entry_whose_record_is_gone_gives_the_same_record_again(
 def restarted_records(sound: Path, directory: Path) -> list[ReadingRecord]:
     shutil.copytree(sound, directory)
     return restarted(directory)[0]
+
+
+def test_what_strange_clocks_wrote_is_no_damage(tmp_path: Path) -> None:
+    clock = FakeClock()
+    clock.at = clock.at.replace(year=2105)
+    database = open_database(tmp_path, clock.at)
+    journal, outbox = Journal(database, clock), Outbox(database, now=clock.now)
+    shown = START.replace(tzinfo=None)
+    keep(journal, *(timed_frame(shown.replace(year=year)) for year in (1950, 2026, 2106)))
+    while Decoder(database, journal, outbox, registry.load(), HOME).decode():
+        pass
+    keep(journal, *[BARE_FRAME] * 2)
+    run.begin(database, clock)
+    database.close()
+
+    again, salvaged = open_repaired(tmp_path, START)
+
+    with closing(again.connection):
+        assert salvaged is None
+        assert again.connection.execute("SELECT count(*) FROM journal").fetchone() == (5,)
+        assert again.connection.execute("SELECT count(*) FROM outbox").fetchone() == (3,)
