@@ -14,6 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
+import msgspec
+
 from device_adapters.contract.configuration import (
     MAX_PAIRING_S,
     GatewayConfiguration,
@@ -138,7 +140,7 @@ class Configuring:
             raise ContractError(
                 f"version: {found.version} is older than {kept.version}, which goes on"
             )
-        if self.current is not None and self._is_kept(found) and found != self.current:
+        if self._is_kept(found) and not self._may_follow(found):
             raise ContractError(f"version: {found.version} came before with other contents")
         ids = [device.id for device in found.devices or ()]
         if twice := next((each for each in ids if ids.count(each) > 1), None):
@@ -151,13 +153,29 @@ class Configuring:
                 f" the gateway's {now.at:%Y-%m-%d %H:%M} UTC"
             )
 
+    def _may_follow(self, found: GatewayConfiguration) -> bool:
+        """Tell whether contents may come under the version that is there already.
+
+        The same again; the same with its pairing window shut, as the server tells it once that
+        has passed; and what was issued later: a server that was put back from an older copy
+        counts on from there, and may use a number again.
+        """
+        if self.current is None or self._is_later(found):
+            return True
+        shut = msgspec.structs.replace(self.current, pairing_until=None)
+        return found in (self.current, shut)
+
+    def _is_later(self, found: GatewayConfiguration) -> bool:
+        return self.current is not None and found.issued_at > self.current.issued_at
+
     def _is_kept(self, found: GatewayConfiguration) -> bool:
         return self._kept is not None and self._kept.version == found.version
 
     def _take_over(self, found: GatewayConfiguration, payload: bytes) -> None:
         now = self._clock.read()
         # Its window opens once: not for a version that was here before the last start.
-        self._arrived_ns = None if self._is_kept(found) else now.monotonic_ns
+        is_new = not self._is_kept(found) or self._is_later(found)
+        self._arrived_ns = now.monotonic_ns if is_new else None
         self._kept, self.current = Kept(version=found.version, body=payload), found
         try:
             store.put(self._database, self._kept, now.at)

@@ -117,7 +117,8 @@ class Radio:
 
         At once. Whoever is not among them any more is hung up on, and BlueZ forgets its bond.
         """
-        before = self._devices or frozenset[str]()
+        known = self._rounds.addresses | {each.id for each in self._book.standings()}
+        before = known | (self._devices or frozenset[str]())
         self._devices = None if devices is None else frozenset(devices)
         removed = before - (before if self._devices is None else self._devices)
         for address in removed:
@@ -220,8 +221,13 @@ class Radio:
 
     async def _part(self, bluez: BlueZ) -> None:
         for address in sorted(self._parting):
-            await bluez.disconnect(address)
-            await bluez.remove(address, with_bond=True)
+            try:
+                await bluez.disconnect(address)
+                await bluez.remove(address, with_bond=True)
+            except RADIO_ERRORS as error:
+                # Tried again in the next round: the others' devices are listened to meanwhile.
+                logger.warning("not forgotten", extra={"device": address, "reason": f"{error}"})
+                continue
             self._parting.discard(address)
 
     def _ask_for(self, rung: Rung) -> None:

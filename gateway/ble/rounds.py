@@ -91,6 +91,11 @@ class Rounds:
         """Tell whether a device is being visited."""
         return any(known.visit for known in self._known.values())
 
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Return the devices that were heard lately."""
+        return frozenset(self._known)
+
     def sight(self, sighting: Sighting) -> None:
         """Note that a device advertised."""
         now_s = self._monotonic_s()
@@ -187,6 +192,8 @@ class Rounds:
 
     async def _conclude(self, address: str, known: _Known, outcome: Outcome, bluez: BlueZ) -> None:
         """Tell how a visit ended, and do what may help the next one."""
+        if outcome.is_our_fault:
+            return  # nothing is learnt of the device
         has_news = known.breaker.visited(outcome, self._monotonic_s())
         if outcome.problem is None or has_news:
             self._book.visited(address, has_given=has_news)

@@ -142,6 +142,7 @@ class Visitor:
             problem=visit.problem,
             trouble=trouble,
             is_met=visit.is_met,
+            is_our_fault=visit.failure is not None,
         )
 
     async def _hold(self, visit: _Visit, host: Host) -> None:

@@ -210,7 +210,7 @@ async def test_a_passive_scan_falls_back_where_bluez_cannot(
     cuff = measured(world)
 
     async with home(world, tmp_path) as gateway:
-        gateway.radio.configure([], ScanMode.PASSIVE)
+        gateway.radio.configure(None, ScanMode.PASSIVE)
         await gateway.wait_for(lambda: "passive scan is not possible" in caplog.text, "told")
         await gateway.wait_emptied(cuff)
 

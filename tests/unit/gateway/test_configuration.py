@@ -20,11 +20,13 @@ from device_adapters.contract.configuration import (
     GatewayConfiguration,
     ScanMode,
 )
+from device_adapters.contract.messages import encode
 from device_adapters.contract.standing import Happening, Problem, decode_event
 from gateway.configuration import Configuring
 from gateway.standing import Standing
 from gateway.store.database import Database, open_database
 from gateway.store.events import Events
+from ingest_service.configuring import to_publish
 from tests.unit.gateway.fakes import START, FakeClock
 
 CUFF, SCALE = "F0:00:00:00:00:01", "F0:00:00:00:00:02"
@@ -190,6 +192,31 @@ def test_what_cannot_be_used_is_refused_with_its_reason(gateway: Gateway, case: 
     assert len(gateway.radio.told) == 1
     gateway.take(configuration(version=7))
     assert gateway.refused is None
+
+
+def test_a_window_that_the_server_shuts_once_it_has_passed_is_no_other_content(
+    gateway: Gateway,
+) -> None:
+    opened = configuration(version=5, pairing_until=START + timedelta(minutes=10))
+    gateway.take(opened)
+
+    gateway.take(to_publish(encode(opened).decode(), now=START + timedelta(minutes=11)))
+
+    assert gateway.refused is None
+    assert gateway.configuring.current is not None
+    assert gateway.configuring.current.pairing_until is None
+
+
+def test_a_number_that_a_restored_server_uses_again_is_taken_if_it_was_issued_later(
+    gateway: Gateway,
+) -> None:
+    gateway.take(configuration(version=6, devices=devices(SCALE)))
+
+    later = START + timedelta(minutes=1)
+    gateway.take(configuration(version=6, devices=devices(CUFF), issued_at=later))
+
+    assert gateway.refused is None
+    assert gateway.configuring.devices == (CUFF,)
 
 
 def test_the_good_one_coming_again_ends_the_refusal(gateway: Gateway) -> None:
