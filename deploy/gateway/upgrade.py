@@ -8,7 +8,9 @@ the repository and its key are the region's, in ``/etc/hemvital-gateway/reposito
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import subprocess
 import sys
 import tempfile
@@ -31,18 +33,23 @@ class UpgradeError(Exception):
 def channel(file: Path) -> str:
     """Return the channel that the gateway was told to follow.
 
+    This is read by root from a place where the gateway's user may put anything: no link is
+    followed, nothing is waited for, and what stands there is not repeated.
+
     Raises:
         UpgradeError: If what stands there is no channel's name: it goes into apt's configuration.
     """
     try:
-        with file.open("rb") as opened:
-            name = opened.read(_MOST_BYTES).decode("ascii").strip()
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(handle, "rb") as opened:  # noqa: PTH123 pathlib opens no handles
+            is_file = stat.S_ISREG(os.fstat(handle).st_mode)
+            name = opened.read(_MOST_BYTES).decode("ascii").strip() if is_file else ""
     except FileNotFoundError:
         return _DEFAULT
-    except UnicodeDecodeError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise UpgradeError(f"{file} holds no channel's name") from error
     if not _SUITE.fullmatch(name):
-        raise UpgradeError(f"{file} holds no channel's name: {name!r}")
+        raise UpgradeError(f"{file} holds no channel's name")
     return name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,24 @@ def test_what_is_no_channel_is_refused(tmp_path: Path, written: str) -> None:
 
     with pytest.raises(UpgradeError, match="holds no channel's name"):
         channel(tmp_path / "channel")
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "directory"])
+def test_what_is_no_file_of_the_gateways_is_neither_followed_nor_waited_for(
+    tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "secret").write_text("early")
+    place = tmp_path / "channel"
+    match kind:
+        case "link":
+            place.symlink_to(tmp_path / "secret")
+        case "fifo":
+            os.mkfifo(place)
+        case _:
+            place.mkdir()
+
+    with pytest.raises(UpgradeError, match=r"holds no channel's name$"):
+        channel(place)
 
 
 def test_the_channel_becomes_the_suite() -> None:
