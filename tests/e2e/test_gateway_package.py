@@ -139,6 +139,7 @@ def test_an_upgrade_and_a_roll_back_lose_nothing_that_waits(
 
 
 @pytest.mark.broker
+@pytest.mark.soak
 def test_a_release_that_does_not_start_gives_way_to_the_one_before(
     box: Box, broker: Broker, package: Path, tmp_path: Path
 ) -> None:
