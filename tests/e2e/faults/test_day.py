@@ -95,7 +95,7 @@ def test_a_day_of_ten_devices_leaves_the_gateway_as_it_was_after_an_hour(
     assert found.stored == found.given
     assert last.rss_kib <= _GROWTH * first.rss_kib
     assert last.pss_kib <= _GROWTH * first.pss_kib
-    assert last.threads == first.threads
+    assert last.threads <= first.threads + 1  # of checkpoints: it comes with the first one
     assert last.files <= first.files + 1  # a connection to BlueZ may be open just now
 
 
