@@ -240,6 +240,28 @@ async def test_a_low_battery_is_told_until_there_is_a_full_one(
     assert standing.seen_at is not None
 
 
+async def test_who_is_not_configured_any_more_is_left_alone_though_just_heard(
+    world: RadioWorld, tmp_path: Path
+) -> None:
+    is_begun = False
+    ours, stranger = measured(world), measured(world)
+
+    async with home(world, tmp_path, may_visit=lambda: is_begun) as gateway:
+        heard = {ours.address, stranger.address}
+        await gateway.wait_for(
+            lambda: heard <= {each.id for each in gateway.book.standings() if each.seen_at},
+            "both heard",
+        )
+        gateway.radio.configure([ours.address], ScanMode.ACTIVE)
+        is_begun = True
+        await gateway.wait_emptied(ours)
+        ours.measure()
+        await gateway.wait_emptied(ours)
+
+        assert stranger.ledger("given") == []
+        assert [each.id for each in gateway.book.standings()] == [ours.address]
+
+
 async def test_while_nothing_can_be_kept_devices_are_heard_and_left_alone(
     world: RadioWorld, tmp_path: Path
 ) -> None:
