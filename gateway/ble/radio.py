@@ -126,7 +126,9 @@ class Radio:
             self._book.forget(address)
             for problem in (Problem.DEVICE_REFUSED, Problem.BATTERY_LOW):
                 self._reports.end(problem, device_id=address)
-        self._parting = (self._parting | removed) - (self._devices or frozenset())
+        self._parting = (
+            set() if self._devices is None else (self._parting | removed) - self._devices
+        )
         if removed or scan_mode is not self._scan_mode:
             self._scan_mode = scan_mode
             self._interrupt()
@@ -153,6 +155,7 @@ class Radio:
         self._bluez = self._rounds.bluez = bluez
         while not bluez.is_lost:
             try:
+                bluez.is_troubled.clear()
                 await self._part(bluez)
                 await self._listen(bluez)
                 await self._carry_out(self._take_wanted(), bluez)
@@ -168,7 +171,6 @@ class Radio:
 
     async def _listen(self, bluez: BlueZ) -> None:
         """Listen until the adapter is troubled, or nothing was heard for too long."""
-        bluez.is_troubled.clear()
         async with self._ear.listening(self._scan_mode):
             self._started()
             try:
@@ -223,6 +225,8 @@ class Radio:
         for address in sorted(self._parting):
             try:
                 await bluez.disconnect(address)
+                if address not in self._parting:
+                    continue  # it was taken up again meanwhile
                 await bluez.remove(address, with_bond=True)
             except RADIO_ERRORS as error:
                 # Tried again in the next round: the others' devices are listened to meanwhile.
