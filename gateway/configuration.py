@@ -157,13 +157,16 @@ class Configuring:
         """Tell whether contents may come under the version that is there already.
 
         The same again; the same with its pairing window shut, as the server tells it once that
-        has passed; and what was issued later: a server that was put back from an older copy
-        counts on from there, and may use a number again.
+        has passed, and as it was before, from a broker that forgot the last minute; and what was
+        issued later: a server that was put back from an older copy counts on from there, and
+        may use a number again.
         """
         if self.current is None or self._is_later(found):
             return True
+        if found.pairing_until is not None and self.current.pairing_until is not None:
+            return found == self.current
         shut = msgspec.structs.replace(self.current, pairing_until=None)
-        return found in (self.current, shut)
+        return msgspec.structs.replace(found, pairing_until=None) == shut
 
     def _is_later(self, found: GatewayConfiguration) -> bool:
         return self.current is not None and found.issued_at > self.current.issued_at

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +21,8 @@ from device_adapters.contract.configuration import (
 )
 from ingest_service import registration
 from ingest_service.configuring import Change, ConfigurationError, configure
-from ingest_service.jobs.configurations import follow_assignments, publish_due
+from ingest_service.jobs import configurations as job
+from ingest_service.jobs.configurations import follow_assignments, keep_configured, publish_due
 from ingest_service.store import connections
 from ingest_service.store.connections import Pool
 from tests.support.ingest import CUFF, GATEWAY, OXIMETER, Home, document, id_of, registered
@@ -246,6 +250,35 @@ async def test_a_device_that_is_no_address_is_left_out_and_does_not_loop(
 
     assert made.left_out == ("cuff-2",)
     assert await follow_assignments(pool, now=T0) == 0
+
+
+async def test_what_this_program_cannot_read_is_told_once_a_version(
+    home: Home, pool: Pool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, logger=job.__name__)
+    monkeypatch.setattr(job, "_EVERY_S", 0.0)
+    await decide(home, Change(follows_assignments=True))
+    report(home, None)
+    # As a later program may have written it; its devices are not those that are assigned.
+    home.execute("UPDATE gateway_configuration SET content = '{\"devices\": []}'")
+    rounds = 0
+
+    def clock() -> datetime:
+        nonlocal rounds
+        rounds += 1  # twice a round
+        if rounds > 8:
+            raise asyncio.CancelledError
+        return T0 + timedelta(hours=rounds)
+
+    broker = Retained()
+    with suppress(asyncio.CancelledError):
+        await keep_configured(pool, broker, clock)
+
+    assert [record.message for record in caplog.records if record.name == job.__name__] == [
+        "a configuration cannot follow",
+        "a configuration cannot be sent",
+    ]
+    assert broker.published == 0
 
 
 async def test_after_a_restore_of_the_database_the_gateway_gets_a_newer_version(

@@ -207,6 +207,20 @@ def test_a_window_that_the_server_shuts_once_it_has_passed_is_no_other_content(
     assert gateway.configuring.current.pairing_until is None
 
 
+def test_a_broker_that_forgot_that_a_window_was_shut_causes_no_refusal_and_opens_none(
+    gateway: Gateway,
+) -> None:
+    opened = configuration(version=5, pairing_until=START + timedelta(minutes=10))
+    gateway.take(opened)
+    gateway.take(to_publish(encode(opened).decode(), now=START + timedelta(minutes=11)))
+
+    gateway.take(opened)  # its clock stands still: by that, the window would be open
+    gateway.configuring.settle()
+
+    assert gateway.refused is None
+    assert gateway.window.opened == [600.0]
+
+
 def test_a_number_that_a_restored_server_uses_again_is_taken_if_it_was_issued_later(
     gateway: Gateway,
 ) -> None:
