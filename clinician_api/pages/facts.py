@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from ingest_service.alerts.finding import Evidence
-from ingest_service.alerts.limits import Level, Limits, Measure
+from ingest_service.plans.limits import Level, Limits, Measure
 
 Side = Literal["high", "low"]
 

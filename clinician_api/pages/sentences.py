@@ -13,7 +13,7 @@ from babel.numbers import get_decimal_symbol
 from clinician_api.pages.catalogue import Catalogue
 from clinician_api.pages.facts import Side, bound, crossed
 from ingest_service.alerts.finding import Evidence
-from ingest_service.alerts.limits import Level, Limits, Measure
+from ingest_service.plans.limits import Level, Limits, Measure
 
 _SHOWN: Final = 2  # readings that the sentence names one by one
 _HOURS_FROM: Final = 120  # minutes; below, they are counted as such

@@ -11,7 +11,7 @@ from typing import Final
 from markupsafe import Markup, escape
 
 from clinician_api.pages.facts import Side, bound, crossed
-from ingest_service.alerts.limits import Level, Limits
+from ingest_service.plans.limits import Level, Limits
 
 WIDTH: Final = 124
 HEIGHT: Final = 36

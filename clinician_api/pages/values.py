@@ -13,7 +13,7 @@ from clinician_api.fhir import codings
 from clinician_api.pages import sentences
 from clinician_api.pages.catalogue import Catalogue
 from clinician_api.pages.times import Reader
-from ingest_service.alerts.limits import Level, Limits, Measure
+from ingest_service.plans.limits import Level, Limits, Measure
 from ingest_service.store.worklist import Measured
 
 # From here on the time between measuring and arriving is worth a word.

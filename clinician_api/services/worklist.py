@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from clinician_api.fhir import codings
-from ingest_service.alerts.limits import Limits, Measure
+from ingest_service.plans.limits import Limits, Measure
 from ingest_service.store import access, worklist
 from ingest_service.store.access import Session
 from ingest_service.store.callers import Caller

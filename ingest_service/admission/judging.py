@@ -24,7 +24,7 @@ from ingest_service.alerts.finding import (
     grown,
     is_late,
 )
-from ingest_service.alerts.limits import (
+from ingest_service.plans.limits import (
     FAMILY_OF_CODE,
     Family,
     Level,

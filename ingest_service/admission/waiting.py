@@ -16,7 +16,7 @@ from ingest_service.admission.judging import limits_of
 from ingest_service.admission.outcome import Refused, Void
 from ingest_service.admission.screening import in_mmhg
 from ingest_service.alerts import unowned
-from ingest_service.alerts.limits import Level, Limits, Measure
+from ingest_service.plans.limits import Level, Limits, Measure
 from ingest_service.store import quarantine
 from ingest_service.store.connections import Connection
 from ingest_service.store.quarantine import QuarantineRow

@@ -14,7 +14,7 @@ from ingest_service.admission import judging, quality, writing
 from ingest_service.admission.judging import Stored, open_alert
 from ingest_service.admission.revising import Decision
 from ingest_service.alerts import attempts, withdrawal
-from ingest_service.alerts.limits import Limits, Measure
+from ingest_service.plans.limits import Limits, Measure
 from ingest_service.store import alerts, observations, records
 from ingest_service.store.alerts import EventRow, WithdrawnRow
 from ingest_service.store.connections import Connection

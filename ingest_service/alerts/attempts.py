@@ -13,7 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from ingest_service.alerts.finding import Alert, Evidence, Finding, grown, is_late, may_be_history
-from ingest_service.alerts.limits import Level
+from ingest_service.plans.limits import Level
 
 RULE: Final = "failed_attempts"
 VERSION: Final = 1

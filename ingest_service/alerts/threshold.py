@@ -14,7 +14,7 @@ from typing import Final
 from uuid import UUID
 
 from ingest_service.alerts.finding import Alert, Evidence, Finding, grown, is_late, may_be_history
-from ingest_service.alerts.limits import Family, Level, Measure, PlanLimits
+from ingest_service.plans.limits import Family, Level, Measure, PlanLimits
 
 VERSION: Final = 1
 

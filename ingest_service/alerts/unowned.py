@@ -13,7 +13,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from ingest_service.alerts.limits import Level, Limits, Measure, PlanLimits
+from ingest_service.plans.limits import Level, Limits, Measure, PlanLimits
 from ingest_service.alerts.threshold import level_of
 
 # Red's clock until plans exist that say otherwise.

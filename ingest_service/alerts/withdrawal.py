@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec import structs
 
 from ingest_service.alerts.finding import Alert, Event, State
-from ingest_service.alerts.limits import Level
+from ingest_service.plans.limits import Level
 
 
 def without(alert: Alert, observations: Collection[UUID]) -> tuple[Event, Alert] | None:

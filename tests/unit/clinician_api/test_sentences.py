@@ -19,7 +19,7 @@ from clinician_api.pages.sparkline import Point
 from clinician_api.pages.times import Reader
 from device_adapters.contract.readings import CuffStatus, SensorStatus
 from ingest_service.alerts.finding import Evidence
-from ingest_service.alerts.limits import Limits, Measure
+from ingest_service.plans.limits import Limits, Measure
 
 CATALOGUES = catalogue.load()
 STOCKHOLM = ZoneInfo("Europe/Stockholm")

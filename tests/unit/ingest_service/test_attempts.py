@@ -10,7 +10,7 @@ import pytest
 from ingest_service.alerts import attempts
 from ingest_service.alerts.attempts import Attempt
 from ingest_service.alerts.finding import Event
-from ingest_service.alerts.limits import Level
+from ingest_service.plans.limits import Level
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ingest_service.alerts import threshold
 from ingest_service.alerts.finding import Alert, Event, Evidence, Finding, State
-from ingest_service.alerts.limits import Family, Level, Limits, Measure
+from ingest_service.plans.limits import Family, Level, Limits, Measure
 from ingest_service.alerts.threshold import Measured
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

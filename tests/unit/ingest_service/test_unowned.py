@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from ingest_service.alerts.limits import Limits, Measure, PlanLimits
+from ingest_service.plans.limits import Limits, Measure, PlanLimits
 from ingest_service.alerts.unowned import is_red
 
 HIGH: PlanLimits = {Measure.SYSTOLIC: Limits(red_high=Decimal(220))}

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from ingest_service.alerts.finding import Alert, Event, Evidence, State
-from ingest_service.alerts.limits import Level
+from ingest_service.plans.limits import Level
 from ingest_service.alerts.withdrawal import without
 
 FIRST, SECOND, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)

@@ -1,0 +1,94 @@
+"""One patient as the rules see them, while inputs are applied one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from ingest_service.alerts.alert import Alert, Event
+from ingest_service.alerts.history import History
+from ingest_service.messages.message import Message
+from ingest_service.plans.hours import Hours
+from ingest_service.plans.plan import Plan
+
+#: Who stands in the log for what the rules and the clock do.
+BY_RULES = "rules"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """Whether this patient's readings would reach us: only then one can be missed (A9, A20).
+
+    ``is_outage`` means that one incident stands for many patients.
+    """
+
+    is_whole: bool = True
+    broken_since: datetime | None = None
+    cause: str | None = None
+    is_outage: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What became of an alert by one input: how it stands after it, and what is to be logged.
+
+    ``detail`` says why: the reading, the one before, a person's reason, a note.
+    """
+
+    alert: Alert
+    event: Event
+    by: str
+    at: datetime
+    detail: Mapping[str, msgspec.Raw | str] = field(default_factory=dict[str, msgspec.Raw | str])
+
+
+@dataclass(slots=True, kw_only=True)
+class Case:
+    """A patient: plan, hours, history, unresolved alerts and the last resolved of each rule.
+
+    ``alerts`` and ``ended`` are by rule. ``judged_through`` is the instant up to which time has
+    been judged: deadlines before it are done with. ``changes`` and ``messages`` grow by each
+    input, in order; whoever drives the case writes them and clears them.
+    """
+
+    patient_id: UUID
+    care_unit_id: UUID
+    plan: Plan | None
+    hours: Hours
+    history: History
+    judged_through: datetime
+    alerts: dict[str, Alert] = field(default_factory=dict[str, Alert])
+    ended: dict[str, Alert] = field(default_factory=dict[str, Alert])
+    chain: Chain = Chain()
+    changes: list[Change] = field(default_factory=list[Change])
+    messages: list[Message] = field(default_factory=list[Message])
+
+    def change(
+        self,
+        alert: Alert,
+        event: Event,
+        *,
+        at: datetime,
+        by: str = BY_RULES,
+        detail: Mapping[str, msgspec.Raw | str] | None = None,
+    ) -> None:
+        """Let an alert become this, and note why."""
+        if alert.is_open:
+            self.alerts[alert.rule] = alert
+        else:
+            self.alerts.pop(alert.rule, None)
+            self.ended[alert.rule] = alert
+        self.changes.append(
+            Change(alert=alert, event=event, by=by, at=at, detail=detail or {})
+        )
+
+    def find(self, alert_id: UUID) -> Alert | None:
+        """Return the alert with that id, resolved lately or not."""
+        for alert in (*self.alerts.values(), *self.ended.values()):
+            if alert.id == alert_id:
+                return alert
+        return None
