@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest_service.plans.sittings import counted, sittings
@@ -63,6 +63,7 @@ def test_the_plan_says_which_sitting_counts(counts: Counts, hours: list[int]) ->
     assert [sitting[0].hour for sitting in counted(found, counts)] == hours
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 300)))
 def test_no_reading_is_lost_and_sittings_lie_further_apart_than_readings(
     minutes: list[int],
