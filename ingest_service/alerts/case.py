@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -13,6 +14,7 @@ from ingest_service.alerts.alert import Alert, Event
 from ingest_service.alerts.history import History
 from ingest_service.messages.message import Message
 from ingest_service.plans.hours import Hours
+from ingest_service.plans.limits import Family
 from ingest_service.plans.plan import Plan
 
 #: Who stands in the log for what the rules and the clock do.
@@ -21,7 +23,7 @@ BY_RULES = "rules"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """Whether this patient's readings would reach us: only then one can be missed (A9, A20).
+    """Whether this patient's readings of one family would reach us: only then one is missed.
 
     ``is_outage`` means that one incident stands for many patients.
     """
@@ -30,6 +32,9 @@ class Chain:
     broken_since: datetime | None = None
     cause: str | None = None
     is_outage: bool = False
+
+
+_WHOLE: Final = Chain()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +68,13 @@ class Case:
     judged_through: datetime
     alerts: dict[str, Alert] = field(default_factory=dict[str, Alert])
     ended: dict[str, Alert] = field(default_factory=dict[str, Alert])
-    chain: Chain = Chain()
+    chains: dict[Family, Chain] = field(default_factory=dict[Family, Chain])
     changes: list[Change] = field(default_factory=list[Change])
     messages: list[Message] = field(default_factory=list[Message])
+
+    def chain_of(self, family: Family) -> Chain:
+        """Return whether readings of that family would reach us; nothing known is whole."""
+        return self.chains.get(family, _WHOLE)
 
     def change(
         self,

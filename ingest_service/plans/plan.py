@@ -249,7 +249,7 @@ class Silence(msgspec.Struct, tag="silence", frozen=True, kw_only=True, omit_def
 
     id: str = "silence"
     yellow_after_h: int = 24
-    red_after_h: int = 48
+    red_after_h: int | None = 48
     red_on_trend: bool = True
 
 

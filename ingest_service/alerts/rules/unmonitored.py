@@ -1,0 +1,92 @@
+"""Rule ``unmonitored``, version 1: readings would not reach us, so nobody sees the patient (A9).
+
+A dead gateway is a technician's ticket *and* a patient who is not monitored: the clinical list
+says since when, with a clock of its own. It is yellow when a whole window has passed unseen, or
+after the plan's time of silence, whichever comes first; red after the plan's time of red silence.
+One outage that stands for many raises none (A20): the list of whom to phone does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from ingest_service.alerts.alert import Facts
+from ingest_service.alerts.case import Case, Chain
+from ingest_service.alerts.finding import Finding
+from ingest_service.alerts.rules.expected import activities, first_missed_after
+from ingest_service.messages.message import Kind, Message, Recipient
+from ingest_service.plans.limits import Level
+from ingest_service.plans.plan import Activity, Plan, Silence
+
+RULE: Final = "unmonitored"
+VERSION: Final = 1
+_DEFAULT: Final = Silence()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    at: datetime
+    level: Level
+    chain: Chain
+
+
+def next_at(case: Case, after: datetime) -> datetime | None:
+    """Return when being unseen next becomes more urgent."""
+    return min((step.at for step in _steps(case) if step.at > after), default=None)
+
+
+def judge(case: Case, *, at: datetime) -> Iterable[Finding]:
+    """Return the finding that being unseen is by this instant; the first time tell the patient."""
+    plan = case.plan
+    passed = [step for step in _steps(case) if step.at <= at]
+    if plan is None or not passed or plan.is_paused(at):
+        return
+    worst = max(passed, key=lambda step: (step.level.rank, -step.at.timestamp()))
+    known = case.alerts.get(RULE)
+    if known is not None and known.priority.rank >= worst.level.rank:
+        return
+    if known is None:
+        case.messages.append(_telling(case, plan, worst.chain))
+    yield Finding(
+        rule=RULE,
+        version=VERSION,
+        level=worst.level,
+        evidence=(),
+        facts=Facts(since=worst.chain.broken_since, cause=worst.chain.cause),
+    )
+
+
+def _steps(case: Case) -> Iterator[_Step]:
+    plan = case.plan
+    if plan is None:
+        return
+    settings = next((one for one in plan.rules if isinstance(one, Silence)), _DEFAULT)
+    for activity in activities(plan):
+        chain = case.chain_of(activity.family)
+        if not chain.is_whole and not chain.is_outage and chain.broken_since is not None:
+            yield from _steps_of(plan, activity, chain, chain.broken_since, settings)
+
+
+def _steps_of(
+    plan: Plan, activity: Activity, chain: Chain, since: datetime, settings: Silence
+) -> Iterator[_Step]:
+    missed = first_missed_after(plan, activity, since)
+    silent = since + timedelta(hours=settings.yellow_after_h)
+    yield _Step(at=min(silent, missed or silent), level=Level.YELLOW, chain=chain)
+    if settings.red_after_h is not None:
+        red = since + timedelta(hours=settings.red_after_h)
+        yield _Step(at=max(red, missed or red), level=Level.RED, chain=chain)
+
+
+def _telling(case: Case, plan: Plan, chain: Chain) -> Message:
+    return Message(
+        kind=Kind.CHAIN_BROKEN,
+        recipient=Recipient.PATIENT,
+        key=f"{Kind.CHAIN_BROKEN}|{case.patient_id}|{chain.broken_since}",
+        care_unit_id=case.care_unit_id,
+        patient_id=case.patient_id,
+        language=plan.language,
+    )
