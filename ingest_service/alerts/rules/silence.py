@@ -27,7 +27,7 @@ from ingest_service.plans.plan import Activity, Plan, Silence
 
 RULE: Final = "silence"
 VERSION: Final = 1
-_GOING = 3  # readings, each worse than the one before
+_GOING: Final = 3  # readings, each worse than the one before
 _OF_VALUES: Final = ("limit.", "sustained.", "baseline.", "change.", "symptom.", "reconnect")
 
 

@@ -16,7 +16,7 @@ from typing import Final
 from ingest_service.alerts.alert import Facts
 from ingest_service.alerts.case import Case, Chain
 from ingest_service.alerts.finding import Finding
-from ingest_service.alerts.rules.expected import activities, first_missed_after
+from ingest_service.alerts.rules.expected import activities, first_missed_after, silent_since
 from ingest_service.messages.message import Kind, Message, Recipient
 from ingest_service.plans.limits import Level
 from ingest_service.plans.plan import Activity, Plan, Silence
@@ -35,13 +35,13 @@ class _Step:
 
 def next_at(case: Case, after: datetime) -> datetime | None:
     """Return when being unseen next becomes more urgent."""
-    return min((step.at for step in _steps(case) if step.at > after), default=None)
+    return min((step.at for step in _steps(case, after) if step.at > after), default=None)
 
 
 def judge(case: Case, *, at: datetime) -> Iterable[Finding]:
     """Return the finding that being unseen is by this instant; the first time tell the patient."""
     plan = case.plan
-    passed = [step for step in _steps(case) if step.at <= at]
+    passed = [step for step in _steps(case, at) if step.at <= at]
     if plan is None or not passed or plan.is_paused(at):
         return
     worst = max(passed, key=lambda step: (step.level.rank, -step.at.timestamp()))
@@ -59,7 +59,7 @@ def judge(case: Case, *, at: datetime) -> Iterable[Finding]:
     )
 
 
-def _steps(case: Case) -> Iterator[_Step]:
+def _steps(case: Case, at: datetime) -> Iterator[_Step]:
     plan = case.plan
     if plan is None:
         return
@@ -67,7 +67,9 @@ def _steps(case: Case) -> Iterator[_Step]:
     for activity in activities(plan):
         chain = case.chain_of(activity.family)
         if not chain.is_whole and not chain.is_outage and chain.broken_since is not None:
-            yield from _steps_of(plan, activity, chain, chain.broken_since, settings)
+            # What came since all the same was seen.
+            since = max(chain.broken_since, silent_since(case, plan, activity, at))
+            yield from _steps_of(plan, activity, chain, since, settings)
 
 
 def _steps_of(
