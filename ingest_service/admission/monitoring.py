@@ -6,7 +6,7 @@ then judge by it (A9, A20).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import groupby
 from typing import Final
@@ -58,19 +58,25 @@ async def sweep(connection: Connection, outage: Outage, *, now: datetime) -> int
         async for shown in gateways.every(connection, now=now)
     }
     found = list(_seen(watched, standing, outage, now))
+    moved = await _changed(connection, found)
+    if not moved:
+        return 0
     async with connection.transaction():
-        await patients.lock(connection, {one.patient_id for one in found})
-        known = {
-            (one.patient_id, one.family): one
-            for one in await clocks.seen(connection, {one.patient_id for one in found})
-        }
-        changed = [one for one in found if _is_change(known.get((one.patient_id, one.family)), one)]
-        if changed:
-            await clocks.note_seen(connection, changed)
-            due = {one.patient_id for one in changed}
-            rows = [Deadline(patient_id=patient_id, due_at=now) for patient_id in sorted(due)]
-            await clocks.hasten(connection, rows, now=now)
+        await patients.lock(connection, {one.patient_id for one in moved})
+        changed = await _changed(connection, moved)
+        await clocks.note_seen(connection, changed)
+        due = sorted({one.patient_id for one in changed})
+        rows = [Deadline(patient_id=patient_id, due_at=now) for patient_id in due]
+        await clocks.hasten(connection, rows, now=now)
     return len(changed)
+
+
+async def _changed(connection: Connection, found: Collection[Seen]) -> list[Seen]:
+    known = {
+        (one.patient_id, one.family): one
+        for one in await clocks.seen(connection, {one.patient_id for one in found})
+    }
+    return [one for one in found if _is_change(known.get((one.patient_id, one.family)), one)]
 
 
 def _seen(
