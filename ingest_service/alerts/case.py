@@ -56,7 +56,7 @@ class Case:
     """A patient: plan, hours, history, unresolved alerts and the last resolved of each rule.
 
     ``alerts`` and ``ended`` are by rule. ``judged_through`` is the instant up to which time has
-    been judged: deadlines before it are done with. ``changes`` and ``messages`` grow by each
+    been judged: deadlines before it are done with. ``known`` are alerts that are stored. ``changes`` and ``messages`` grow by each
     input, in order; whoever drives the case writes them and clears them.
     """
 
@@ -69,6 +69,7 @@ class Case:
     alerts: dict[str, Alert] = field(default_factory=dict[str, Alert])
     ended: dict[str, Alert] = field(default_factory=dict[str, Alert])
     chains: dict[Family, Chain] = field(default_factory=dict[Family, Chain])
+    known: set[UUID] = field(default_factory=set[UUID])
     changes: list[Change] = field(default_factory=list[Change])
     messages: list[Message] = field(default_factory=list[Message])
 
