@@ -61,7 +61,9 @@ class _Item(msgspec.Struct, rename="camel"):
     item: tuple[_Item, ...] = ()
 
 
-class _Response(msgspec.Struct, rename="camel", tag_field="resourceType", tag="QuestionnaireResponse"):
+class _Response(
+    msgspec.Struct, rename="camel", tag_field="resourceType", tag="QuestionnaireResponse"
+):
     id: UUID
     questionnaire: str
     status: str

@@ -70,8 +70,11 @@ async def load(
 
 
 async def look_back(
-    connection: Connection, cases: Mapping[UUID, Case], since: Mapping[UUID, datetime],
-    *, now: datetime,
+    connection: Connection,
+    cases: Mapping[UUID, Case],
+    since: Mapping[UUID, datetime],
+    *,
+    now: datetime,
 ) -> None:
     """Give these cases what was measured since then."""
     found = await histories.readings(

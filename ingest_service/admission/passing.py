@@ -36,7 +36,9 @@ async def pass_time(connection: Connection, *, now: datetime, most: int) -> int:
         try:
             await _judge(connection, some, now)
         except Exception:  # one patient that cannot be judged must not hold up the others
-            logger.exception("time could not be judged for all at once", extra={"count": len(some)})
+            logger.exception(
+                "time could not be judged for all at once", extra={"count": len(some)}
+            )
             await _one_by_one(connection, some, now)
     return len(ids)
 

@@ -92,9 +92,7 @@ class Case:
         else:
             self.alerts.pop(alert.rule, None)
             self.ended[alert.rule] = alert
-        self.changes.append(
-            Change(alert=alert, event=event, by=by, at=at, detail=detail or {})
-        )
+        self.changes.append(Change(alert=alert, event=event, by=by, at=at, detail=detail or {}))
 
     def find(self, alert_id: UUID) -> Alert | None:
         """Return the alert with that id, resolved lately or not."""

@@ -221,7 +221,9 @@ class Symptom(msgspec.Struct, tag="symptom", frozen=True, kw_only=True, omit_def
     level: Level = Level.YELLOW
 
 
-class FailedAttempts(msgspec.Struct, tag="attempts", frozen=True, kw_only=True, omit_defaults=True):
+class FailedAttempts(
+    msgspec.Struct, tag="attempts", frozen=True, kw_only=True, omit_defaults=True
+):
     """So many failed attempts in a window without a valid one (A3); red with a bad symptom."""
 
     id: str = "attempts"
@@ -325,9 +327,7 @@ class Plan(
         elif condition in self.limits_when:
             found = dict(self.limits_when[condition])
         else:
-            found = {
-                measure: limits.immediate_only() for measure, limits in self.limits.items()
-            }
+            found = {measure: limits.immediate_only() for measure, limits in self.limits.items()}
         if condition is Condition.REST:
             for one in self.temporary:
                 if one.since <= at < one.until:

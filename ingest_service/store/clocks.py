@@ -22,6 +22,12 @@ SELECT patient_id
  LIMIT %(most)s
 """
 
+_OVERDUE: Final = """
+SELECT coalesce(extract(epoch FROM %(now)s - min(due_at)), 0)
+  FROM patient_clock
+ WHERE due_at <= %(now)s
+"""
+
 _OF: Final = """
 SELECT patient_id, due_at, judged_through FROM patient_clock WHERE patient_id = ANY(%s)
 """
@@ -123,6 +129,13 @@ async def due(connection: Connection, *, now: datetime, most: int) -> list[UUID]
     """Return who is due, the longest overdue first."""
     cursor = await connection.execute(_DUE, {"now": now, "most": most})
     return [row[0] for row in await cursor.fetchall()]
+
+
+async def overdue_s(connection: Connection, *, now: datetime) -> float:
+    """Return for how many seconds the longest overdue patient has been due."""
+    cursor = await connection.execute(_OVERDUE, {"now": now})
+    row = await cursor.fetchone()
+    return float(row[0]) if row else 0.0
 
 
 async def of(connection: Connection, patients: Collection[UUID]) -> dict[UUID, Clock]:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ingest_service.alerts.case import Case
+from ingest_service.plans import windows
 from ingest_service.plans.limits import Family
 from ingest_service.plans.plan import Activity, Plan
 from ingest_service.plans.windows import Occurrence, occurrences
@@ -21,6 +22,7 @@ GRACE: Final = timedelta(minutes=15)
 
 #: How far windows are looked for: a monthly one is found, and no search is endless.
 HORIZON: Final = timedelta(days=45)
+_NEAR: Final = timedelta(days=4)  # enough for most plans, and cheap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,24 +44,30 @@ def judged_at(occurrence: Occurrence) -> datetime:
     return occurrence.ends_at + GRACE
 
 
-def ended(case: Case, plan: Plan, activity: Activity, *, until: datetime) -> list[Expected]:
-    """Return the activity's windows that are judged by then, oldest first.
+def ended(
+    case: Case, plan: Plan, activity: Activity, *, until: datetime, most: int
+) -> list[Expected]:
+    """Return the last of the activity's windows that are judged by then, oldest first.
 
     Windows that began before the plan, or that a pause touches, were not expected.
     """
-    since = max(plan.since, until - HORIZON)
-    return [
-        Expected(
-            family=activity.family,
-            occurrence=one,
-            is_kept=bool(case.history.of(activity.family, one.starts_at, one.ends_at)),
-        )
-        for one in occurrences(activity.windows, plan.time_zone, since, until)
-        if one.starts_at >= since
-        and judged_at(one) <= until
-        and not plan.is_paused(one.starts_at)
-        and not plan.is_paused(one.ends_at)
-    ]
+    found: list[Expected] = []
+    for back in (_NEAR, 2 * HORIZON):
+        since = max(plan.since, until - back)
+        found = [
+            Expected(
+                family=activity.family,
+                occurrence=one,
+                is_kept=bool(case.history.of(activity.family, one.starts_at, one.ends_at)),
+            )
+            for one in windows.ended(activity.windows, plan.time_zone, since, until - GRACE)
+            if one.starts_at >= plan.since
+            and not plan.is_paused(one.starts_at)
+            and not plan.is_paused(one.ends_at)
+        ][-most:]
+        if len(found) == most or since == plan.since:
+            break
+    return found
 
 
 def ahead(plan: Plan, activity: Activity, after: datetime) -> Iterator[Occurrence]:

@@ -44,10 +44,10 @@ def judge(case: Case, *, at: datetime) -> Iterable[Finding]:
     settings = _settings(plan) if plan else None
     if plan is None or settings is None:
         return
-    missed = list(_missed_at(case, plan, at))
+    missed = list(_missed_at(case, plan, settings, at))
     if missed and settings.is_reminding:
         case.messages.append(_reminder(case, plan, at))
-    worst = max((windows[-settings.of :] for windows in missed), key=_count, default=[])
+    worst = max(missed, key=_count, default=list[Expected]())
     if _count(worst) < settings.count:
         return
     yield Finding(
@@ -64,13 +64,13 @@ def judge(case: Case, *, at: datetime) -> Iterable[Finding]:
     )
 
 
-def _missed_at(case: Case, plan: Plan, at: datetime) -> Iterator[list[Expected]]:
+def _missed_at(case: Case, plan: Plan, settings: Missed, at: datetime) -> Iterator[list[Expected]]:
     """Yield the windows of each activity whose last one is known, at that instant, as missed."""
     for activity in activities(plan):
         chain = case.chain_of(activity.family)
         if not chain.is_whole or chain.is_outage:
             continue
-        windows = ended(case, plan, activity, until=at)
+        windows = ended(case, plan, activity, until=at, most=settings.of)
         if windows and judged_at(windows[-1].occurrence) == at and not windows[-1].is_kept:
             yield windows
 
