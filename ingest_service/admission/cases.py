@@ -36,16 +36,27 @@ _MOST_READINGS: Final = 1000
 
 
 async def load(
-    connection: Connection, patients: Mapping[UUID, Patient], *, now: datetime
+    connection: Connection,
+    patients: Mapping[UUID, Patient],
+    *,
+    now: datetime,
+    is_blind: bool = False,
 ) -> dict[UUID, Case]:
     """Return these patients as cases without readings; the patients are locked.
 
+    Args:
+        connection: Inside the transaction that holds the patients' locks.
+        patients: Which ones, and where they belong.
+        now: The time it is.
+        is_blind: Leave out the plans: it may be one of them that cannot be read.
+
     Raises:
-        ValueError: If what stands in the database cannot be read.
+        ValueError: If a plan or a unit's hours cannot be read. An alert that cannot be read makes
+            its case unreadable, and stays as it is.
     """
     if not patients:
         return {}
-    in_force = await plans.in_force(connection, patients, now)
+    in_force = {} if is_blind else await plans.in_force(connection, patients, now)
     units = {one.care_unit_id for one in patients.values()}
     hours = await plans.hours_of(connection, units)
     known = await clocks.of(connection, patients)
@@ -62,10 +73,14 @@ async def load(
     }
     rows = await alerts.of_patients(connection, patients, ended_since=now - lookback.EPISODE)
     for row in sorted(rows, key=lambda one: (one.resolved_at or now, one.id)):
-        alert = alert_rows.alert_of(row)
         case = cases[row.patient_id]
+        case.known.add(row.id)
+        try:
+            alert = alert_rows.alert_of(row)
+        except ValueError:
+            case.is_unreadable = True
+            continue
         (case.alerts if alert.is_open else case.ended)[alert.rule] = alert
-        case.known.add(alert.id)
     return cases
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -56,7 +56,7 @@ class Case:
     """A patient: plan, hours, history, unresolved alerts and the last resolved of each rule.
 
     ``alerts`` and ``ended`` are by rule. ``judged_through`` is the instant up to which time has
-    been judged: deadlines before it are done with. ``known`` are alerts that are stored. ``changes`` and ``messages`` grow by each
+    been judged: deadlines before it are done with. ``known`` are alerts that are stored; of an unreadable case some could not be read. ``changes`` and ``messages`` grow by each
     input, in order; whoever drives the case writes them and clears them.
     """
 
@@ -70,6 +70,7 @@ class Case:
     ended: dict[str, Alert] = field(default_factory=dict[str, Alert])
     chains: dict[Family, Chain] = field(default_factory=dict[Family, Chain])
     known: set[UUID] = field(default_factory=set[UUID])
+    is_unreadable: bool = False
     changes: list[Change] = field(default_factory=list[Change])
     messages: list[Message] = field(default_factory=list[Message])
 
@@ -100,3 +101,19 @@ class Case:
             if alert.id == alert_id:
                 return alert
         return None
+
+    def copy(self) -> Case:
+        """Return the case as it stands, to go back to if an input cannot be judged."""
+        return replace(
+            self,
+            alerts=dict(self.alerts),
+            ended=dict(self.ended),
+            changes=list(self.changes),
+            messages=list(self.messages),
+        )
+
+    def restore(self, before: Case) -> None:
+        """Go back to what `copy` returned; what was measured stays known."""
+        self.alerts, self.ended = before.alerts, before.ended
+        self.changes, self.messages = before.changes, before.messages
+        self.judged_through = before.judged_through
