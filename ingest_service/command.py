@@ -34,8 +34,10 @@ from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
 from ingest_service.commands.release import address_of
 from ingest_service.configuring import ConfigurationError
 from ingest_service.destruction import DestructionError
+from ingest_service.jobs import clock
 from ingest_service.jobs import service as jobs
 from ingest_service.jobs.backlog import BacklogMetrics
+from ingest_service.jobs.clock import ClockMetrics
 from ingest_service.jobs.configurations import keep_configured
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.jobs.gateways import GatewayMetrics
@@ -45,6 +47,7 @@ from ingest_service.jobs.uplink import Uplink
 from ingest_service.observability import Health, Metrics, log_as_json, served
 from ingest_service.registration import RegistrationError
 from ingest_service.settings import (
+    ClockSettings,
     JobsSettings,
     OwnerSettings,
     SettingsError,
@@ -99,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add("run", _run, "Run one ingest worker until it is told to stop.")
     add("jobs", _jobs, "Run what time demands until it is told to stop.")
+    add("clock", _clock, "Judge patients as time passes, until it is told to stop.")
     add(
         "migrate",
         _migrate,
@@ -212,6 +216,25 @@ async def _keep_time(settings: JobsSettings) -> None:
             finally:
                 uplink.stop()
                 downlink.stop()
+
+
+def _clock(_arguments: argparse.Namespace) -> int:
+    settings = load(ClockSettings, os.environ)
+    log_as_json(settings.log_level)
+    asyncio.run(_let_time_pass(settings))
+    return OK
+
+
+async def _let_time_pass(settings: ClockSettings) -> None:
+    stop = _stop_signal()
+    registry = CollectorRegistry()
+    metrics = ClockMetrics()
+    registry.register(metrics)
+    health = Health(lambda: None)
+    async with connections.pool(settings.database, name="hemvital-clock", size=2) as pool:
+        app = clock.app_of(settings.jobs_database, pool, metrics, now=_now)
+        with served(settings.http_host, settings.clock_http_port, registry, health):
+            await jobs.serve(app, pool, health, (), stop, queue=clock.QUEUE, drain_s=_JOBS_DRAIN_S)
 
 
 def _migrate(_arguments: argparse.Namespace) -> int:

@@ -72,6 +72,15 @@ class JobsSettings(BrokerSettings):
     hole_age_s: Annotated[int, Field(ge=1, le=86_400)] = 60
 
 
+class ClockSettings(_Settings):
+    """For the process that judges patients as time passes."""
+
+    database: str
+    jobs_database: str
+    http_host: str = "127.0.0.1"
+    clock_http_port: Annotated[int, Field(ge=0, le=65535)] = 9467
+
+
 _ALL: Final = (
     OwnerSettings,
     ReaderSettings,
@@ -79,6 +88,7 @@ _ALL: Final = (
     BrokerSettings,
     WorkerSettings,
     JobsSettings,
+    ClockSettings,
 )
 _T = TypeVar("_T", bound=_Settings)
 

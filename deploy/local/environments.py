@@ -61,6 +61,7 @@ class Environments:
             "HEMVITAL_INGEST_CLIENT_ID": f"ingest-{number}",
             "HEMVITAL_INGEST_HTTP_PORT": str(self.port(f"{worker}-monitoring")),
             "HEMVITAL_INGEST_JOBS_HTTP_PORT": str(self.port("jobs-monitoring")),
+            "HEMVITAL_INGEST_CLOCK_HTTP_PORT": str(self.port("clock-monitoring")),
             **_broker("HEMVITAL_INGEST_", certificates.services, INGEST, broker.services_port),
         }
 

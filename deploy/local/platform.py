@@ -263,6 +263,12 @@ class Platform:
                 ready_url=f"{self.environments.monitoring('jobs')}/readyz",
             ),
             Program(
+                name="clock",
+                command=["hemvital-ingest", "clock"],
+                environment=self.environments.ingest(),
+                ready_url=f"{self.environments.monitoring('clock')}/readyz",
+            ),
+            Program(
                 name="sign-in",
                 command=[
                     "oidc-provider-mock",

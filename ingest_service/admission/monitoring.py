@@ -17,7 +17,9 @@ from ingest_service.alerts import silence
 from ingest_service.alerts.case import Chain
 from ingest_service.alerts.silence import Cause, Explanation, Gateway, SilentDevice
 from ingest_service.plans.limits import Family
-from ingest_service.store import clocks, patients
+from ingest_service.outage.cover import covers
+from ingest_service.outage.rules import DEFAULT
+from ingest_service.store import clocks, incidents, patients
 from ingest_service.store.clocks import Deadline, Seen, Watched
 from ingest_service.store.connections import Connection
 
@@ -41,18 +43,22 @@ def chain_of(seen: Seen) -> Chain:
     )
 
 
-async def sweep(connection: Connection, outage: Outage, *, now: datetime) -> int:
+async def sweep(connection: Connection, *, now: datetime) -> int:
     """Look at every watched device once and note what changed, in one transaction.
 
     Args:
         connection: With no transaction open.
-        outage: Which gateways an open incident stands for.
         now: The time it is.
 
     Returns:
         How many patients' families changed.
     """
     watched = await clocks.watched(connection, now=now)
+    known = await incidents.standing(connection, since=now - DEFAULT.catch_up)
+
+    def outage(gateway_id: str) -> bool:
+        return covers(known, gateway_id=gateway_id, at=now)
+
     standing = {
         shown.standing.gateway_id: shown.gateway
         async for shown in gateways.every(connection, now=now)

@@ -15,7 +15,6 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ingest_service.admission import monitoring
-from ingest_service.admission.monitoring import Outage
 from ingest_service.admission.passing import pass_time
 from ingest_service.store import clocks, connections
 from ingest_service.store.connections import Pool
@@ -56,19 +55,17 @@ class ClockMetrics(Collector):
 def app_of(
     queue_dsn: str,
     pool: Pool,
-    outage: Callable[[], Outage],
     metrics: ClockMetrics,
     *,
-    clock: Callable[[], datetime],
+    now: Callable[[], datetime],
 ) -> App:
     """Return the clock's jobs with what they need, not yet open.
 
     Args:
         queue_dsn: Where the jobs' own tables are written.
         pool: Connections with ingest's rights.
-        outage: Which gateways an open incident stands for, as known now.
         metrics: Told of each tick.
-        clock: The time it is.
+        now: The time it is.
     """
     app = App(
         connector=PsycopgConnector(conninfo=connections.bounded(queue_dsn, "hemvital-clock"))
@@ -78,12 +75,12 @@ def app_of(
     @app.task(queue=QUEUE, name="see_patients", queueing_lock="see_patients", lock="see_patients")
     async def see(timestamp: int) -> None:  # noqa: ARG001 procrastinate gives it
         async with pool.connection() as connection:
-            await monitoring.sweep(connection, outage(), now=clock())
+            await monitoring.sweep(connection, now=now())
 
     @app.periodic(cron=_EVERY_MINUTE)
     @app.task(queue=QUEUE, name="pass_time", queueing_lock="pass_time")
     async def tick(timestamp: int) -> None:  # noqa: ARG001 procrastinate gives it
-        metrics.note(clock(), await catch_up(pool, clock()))
+        metrics.note(now(), await catch_up(pool, now()))
 
     return app
 

@@ -54,6 +54,7 @@ async def serve(
     stop: asyncio.Event,
     *,
     drain_s: float,
+    queue: str = _QUEUE,
 ) -> None:
     """Run jobs until ``stop`` is set; running ones get ``drain_s`` seconds to finish.
 
@@ -66,7 +67,7 @@ async def serve(
     async with app.open_async(), asyncio.TaskGroup() as tasks:
         working = tasks.create_task(
             app.run_worker_async(
-                queues=[_QUEUE],
+                queues=[queue],
                 install_signal_handlers=False,
                 delete_jobs="successful",
                 shutdown_graceful_timeout=drain_s,
