@@ -166,6 +166,18 @@ def test_of_two_sittings_in_a_window_the_protocol_says_which_counts() -> None:
     assert reasons(found[MoreSittings.FIRST_COMPLETE]) == {"first_day": 4, "another_sitting": 1}
 
 
+def test_the_same_readings_are_another_average_by_another_protocol() -> None:
+    # ESH: (142 + 138 + 136 + 140) / 4 and (88 + 86 + 84 + 80) / 4 on each of days 2 to 5.
+    lines = ["07:00 142/88", "07:02 138/86", "19:00 136/84", "19:02 140/80"]
+    days = same_days(MONDAY, lines, count=5)
+
+    by_esh = course_average(ESH, days, MONDAY)
+    by_lowest = course_average(protocol("onsta-gryta"), days, MONDAY)
+
+    assert (by_esh.systolic, by_esh.diastolic) == (Decimal("139.0"), Decimal("84.5"))
+    assert (by_lowest.systolic, by_lowest.diastolic) == (Decimal("137.0"), Decimal("85.0"))
+
+
 def test_sittings_can_weigh_the_same_however_many_readings_they_have() -> None:
     by_sitting = protocol("esh-2021", sitting_value=SittingValue.MEAN)
     days = {MONDAY: USUAL, "2026-03-03": ["07:00 150/90", "07:02 140/80", "19:00 120/70"]}
@@ -226,6 +238,19 @@ def test_an_hour_that_the_clock_tells_twice_parts_no_sitting() -> None:
 
     assert [one.systolic for one in found.used] == [150, 130]
     assert (found.sittings, found.days) == (1, 1)
+
+
+def test_ten_minutes_by_a_clock_that_was_put_back_between_are_two_sittings() -> None:
+    # 01:55 summer time and 02:05 winter time are 70 minutes apart.
+    before = reading("2026-10-25T01:55", "150/90")
+    after = reading("2026-10-25T02:05", "130/80")
+    after = replace(after, effective_at=after.effective_at.replace(fold=1))
+
+    found = average(
+        ESH, [before, after], period=rolling(ESH, last_day=date(2026, 10, 24)), zone=STOCKHOLM
+    )
+
+    assert reasons(found) == {"another_sitting": 1}
 
 
 def test_the_day_is_the_homes_whatever_offset_a_reading_came_with() -> None:
