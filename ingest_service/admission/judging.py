@@ -18,8 +18,8 @@ from ingest_service.alerts.alert import Event, Evidence
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.finding import Finding
 from ingest_service.alerts.history import Attempt, Reading
-from ingest_service.plans.limits import FAMILY_OF_CODE, Family, Level, Limits, Measure, PlanLimits
 from ingest_service.plans.levels import level_of as level_by
+from ingest_service.plans.limits import FAMILY_OF_CODE, Family, Level, Limits, Measure, PlanLimits
 from ingest_service.store import plans
 from ingest_service.store.connections import Connection
 from ingest_service.store.observations import StoredValue

@@ -16,9 +16,9 @@ from ingest_service import gateways
 from ingest_service.alerts import silence
 from ingest_service.alerts.case import Chain
 from ingest_service.alerts.silence import Cause, Explanation, Gateway, SilentDevice
-from ingest_service.plans.limits import Family
 from ingest_service.outage.cover import covers
 from ingest_service.outage.rules import DEFAULT
+from ingest_service.plans.limits import Family
 from ingest_service.store import clocks, incidents, patients
 from ingest_service.store.clocks import Deadline, Seen, Watched
 from ingest_service.store.connections import Connection

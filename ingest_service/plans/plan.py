@@ -9,7 +9,7 @@ merged into one before anything is judged (`merging.merged`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
@@ -83,12 +83,14 @@ class Activity(
     """What is to be measured and in which windows (a ServiceRequest).
 
     Without windows it may be measured at any time and is never missed. ``protocol`` names a home
-    blood-pressure protocol by id.
+    blood-pressure protocol by id; with ``course_start`` its average is of the days from then on,
+    once, else of the last days, each day anew.
     """
 
     family: Family
     windows: tuple[Window, ...] = ()
     protocol: str | None = None
+    course_start: date | None = None
 
 
 class Usual(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 import msgspec
+from psycopg.rows import args_row
 
 from ingest_service.store.connections import Connection
 
@@ -33,6 +35,33 @@ SELECT given.patient_id, found.readings::text
                 LIMIT %(most)s) AS newest) AS found
  WHERE found.readings IS NOT NULL
 """
+
+
+# Those that were taken back too: an average says of each reading what became of it.
+_PRESSURES: Final = """
+SELECT id, record_id, effective_at, systolic, diastolic, status = 'entered-in-error'
+  FROM observation
+ WHERE patient_id = %(patient)s
+   AND code = '85354-9'
+   AND effective_at >= %(since)s
+   AND effective_at < %(until)s
+   AND systolic IS NOT NULL
+   AND diastolic IS NOT NULL
+ ORDER BY effective_at, id
+ LIMIT %(most)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """A blood pressure in mm[Hg] as it is stored now."""
+
+    id: UUID
+    record_id: UUID
+    effective_at: datetime
+    systolic: Decimal
+    diastolic: Decimal
+    is_taken_back: bool
 
 
 class Past(msgspec.Struct, frozen=True, array_like=True):
@@ -84,3 +113,15 @@ async def readings(
         },
     )
     return {row[0]: _DECODER.decode(row[1]) for row in await cursor.fetchall()}
+
+
+async def pressures(
+    connection: Connection, patient_id: UUID, *, since: datetime, until: datetime, most: int
+) -> list[Pressure]:
+    """Return a patient's blood pressures from ``since`` to before ``until``, oldest first."""
+    async with connection.cursor(row_factory=args_row(Pressure)) as cursor:
+        await cursor.execute(
+            _PRESSURES,
+            {"patient": patient_id, "since": since, "until": until, "most": most},
+        )
+        return await cursor.fetchall()

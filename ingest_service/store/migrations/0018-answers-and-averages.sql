@@ -16,3 +16,23 @@ CREATE TABLE questionnaire_response (
 CREATE INDEX ON questionnaire_response (patient_id, answered_at DESC);
 GRANT SELECT, INSERT ON questionnaire_response TO hemvital_ingest;
 GRANT SELECT, INSERT ON questionnaire_response TO hemvital_api;
+
+-- The newest version of each average; its FHIR resource lies with the observations. digest changes
+-- with anything that it rests on.
+CREATE TABLE average (
+    id               uuid PRIMARY KEY,
+    version          integer NOT NULL,
+    patient_id       uuid NOT NULL REFERENCES patient,
+    care_unit_id     uuid NOT NULL,
+    protocol_id      text NOT NULL,
+    protocol_version integer NOT NULL,
+    kind             text NOT NULL CHECK (kind IN ('course', 'rolling')),
+    first_day        date NOT NULL,
+    last_day         date NOT NULL,
+    digest           text NOT NULL,
+    issued_at        timestamptz NOT NULL,
+    UNIQUE (patient_id, protocol_id, protocol_version, kind, first_day, last_day)
+);
+GRANT SELECT, INSERT, UPDATE (version, digest, issued_at) ON average TO hemvital_ingest;
+GRANT SELECT, INSERT, UPDATE (version, digest, issued_at) ON average TO hemvital_operator;
+GRANT SELECT ON average TO hemvital_api;
