@@ -63,7 +63,7 @@ async def issue_due(
         if period is None:
             continue
         found = average(protocol, readings, period=period, zone=zone)
-        await _put(connection, found, protocol, patient, zone, now, known=None)
+        await _put(connection, found, protocol, patient, zone=zone, now=now, known=None)
         made.append(found)
     return made
 
@@ -98,7 +98,14 @@ async def reissue(
                 extra={"protocol": known.protocol_id, "version": known.protocol_version},
             )
             continue
-        count += await _again(connection, known, protocol, patients, times, now)
+        count += await _again(
+            connection,
+            known,
+            protocol,
+            patient=patients[known.patient_id],
+            times=times[known.patient_id],
+            now=now,
+        )
     return count
 
 
@@ -106,21 +113,21 @@ async def _again(
     connection: Connection,
     known: IssuedAverage,
     protocol: Protocol,
-    patients: Mapping[UUID, Patient],
-    times: Mapping[UUID, Collection[datetime]],
+    *,
+    patient: Patient,
+    times: Collection[datetime],
     now: datetime,
 ) -> bool:
-    zone = ZoneInfo("Europe/Stockholm")
+    zone = ZoneInfo(known.time_zone)
     period = _period(known)
-    if not issuing.touched(protocol, [period], list(times[known.patient_id]), zone=zone):
+    if not issuing.touched(protocol, [period], times, zone=zone):
         return False
     begins, over = bounds(protocol, period, zone=zone)
     readings = await _readings(connection, known.patient_id, begins, over)
     found = average(protocol, readings, period=period, zone=zone)
     if digest(found) == known.digest:
         return False
-    patient = patients[known.patient_id]
-    await _put(connection, found, protocol, patient, zone, now, known=known)
+    await _put(connection, found, protocol, patient, zone=zone, now=now, known=known)
     return True
 
 
@@ -129,9 +136,9 @@ async def _put(
     found: Average,
     protocol: Protocol,
     patient: Patient,
+    *,
     zone: ZoneInfo,
     now: datetime,
-    *,
     known: IssuedAverage | None,
 ) -> None:
     version = known.version + 1 if known else 1
@@ -166,6 +173,7 @@ async def _put(
         kind=found.period.kind,
         first_day=found.period.first_day,
         last_day=found.period.last_day,
+        time_zone=zone.key,
         digest=digest(found),
     )
     await averages.put(connection, issued, care_unit_id=patient.care_unit_id, issued_at=now)
@@ -243,7 +251,7 @@ def _pulse(reading: object) -> Decimal | None:
 
 
 def _protocols(plan: Plan) -> Iterable[tuple[Activity, Protocol]]:
-    """Yield the plan's activities that are averaged, each with the newest version of its protocol."""
+    """Yield the plan's activities that are averaged, by the newest version of each protocol."""
     for activity in plan.activities:
         if activity.protocol is not None:
             yield activity, _newest(activity.protocol)

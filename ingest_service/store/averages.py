@@ -13,7 +13,8 @@ from psycopg.rows import args_row
 from ingest_service.store.connections import Connection
 
 _OF: Final = """
-SELECT id, version, patient_id, protocol_id, protocol_version, kind, first_day, last_day, digest
+SELECT id, version, patient_id, protocol_id, protocol_version, kind, first_day, last_day, time_zone,
+       digest
   FROM average
  WHERE patient_id = ANY(%(patients)s) AND last_day >= %(since)s
  ORDER BY patient_id, last_day, id
@@ -21,9 +22,9 @@ SELECT id, version, patient_id, protocol_id, protocol_version, kind, first_day, 
 
 _PUT: Final = """
 INSERT INTO average AS known (id, version, patient_id, care_unit_id, protocol_id,
-       protocol_version, kind, first_day, last_day, digest, issued_at)
+       protocol_version, kind, first_day, last_day, time_zone, digest, issued_at)
 VALUES (%(id)s, %(version)s, %(patient_id)s, %(care_unit_id)s, %(protocol_id)s,
-        %(protocol_version)s, %(kind)s, %(first_day)s, %(last_day)s, %(digest)s, %(issued_at)s)
+        %(protocol_version)s, %(kind)s, %(first_day)s, %(last_day)s, %(time_zone)s, %(digest)s, %(issued_at)s)
     ON CONFLICT (id) DO UPDATE
    SET version = excluded.version, digest = excluded.digest, issued_at = excluded.issued_at
 """
@@ -41,6 +42,7 @@ class IssuedAverage:
     kind: str
     first_day: date
     last_day: date
+    time_zone: str
     digest: str
 
 
@@ -69,6 +71,7 @@ async def put(
             "kind": one.kind,
             "first_day": one.first_day,
             "last_day": one.last_day,
+            "time_zone": one.time_zone,
             "digest": one.digest,
             "issued_at": issued_at,
         },

@@ -29,6 +29,7 @@ CREATE TABLE average (
     kind             text NOT NULL CHECK (kind IN ('course', 'rolling')),
     first_day        date NOT NULL,
     last_day         date NOT NULL,
+    time_zone        text NOT NULL,
     digest           text NOT NULL,
     issued_at        timestamptz NOT NULL,
     UNIQUE (patient_id, protocol_id, protocol_version, kind, first_day, last_day)
