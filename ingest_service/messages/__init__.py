@@ -1,0 +1,1 @@
+"""What the platform wants said to whom; pure. How it is said where: `ingest_service.notifying`."""
