@@ -11,7 +11,7 @@ import msgspec
 
 from ingest_service.alerts.alert import Alert, Event
 from ingest_service.alerts.history import History
-from ingest_service.messages.message import Message
+from ingest_service.messages.message import Cancellation, Message
 from ingest_service.plans.hours import Hours
 from ingest_service.plans.plan import Plan
 
@@ -52,7 +52,8 @@ class Case:
 
     ``alerts`` and ``ended`` are by rule. ``judged_through`` is the instant up to which time has
     been judged: deadlines before it are done with. ``changes`` and ``messages`` grow by each
-    input, in order; whoever drives the case writes them and clears them.
+    input, in order, as do ``cancellations`` (messages that are not to be sent any more); whoever
+    drives the case writes them and clears them.
     """
 
     patient_id: UUID
@@ -66,6 +67,7 @@ class Case:
     chain: Chain = Chain()
     changes: list[Change] = field(default_factory=list[Change])
     messages: list[Message] = field(default_factory=list[Message])
+    cancellations: list[Cancellation] = field(default_factory=list[Cancellation])
 
     def change(
         self,
@@ -82,9 +84,12 @@ class Case:
         else:
             self.alerts.pop(alert.rule, None)
             self.ended[alert.rule] = alert
-        self.changes.append(
-            Change(alert=alert, event=event, by=by, at=at, detail=detail or {})
-        )
+        self.changes.append(Change(alert=alert, event=event, by=by, at=at, detail=detail or {}))
+
+    def plan_at(self, now: datetime) -> Plan | None:
+        """Return the plan by which readings are judged, if one is in force (A19)."""
+        plan = self.plan
+        return plan if plan is not None and plan.is_in_force(now) else None
 
     def find(self, alert_id: UUID) -> Alert | None:
         """Return the alert with that id, resolved lately or not."""
