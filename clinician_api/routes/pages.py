@@ -12,8 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from clinician_api import trace
 from clinician_api.errors import SignInNeededError
-from clinician_api.pages import catalogue, worklist
-from clinician_api.pages.catalogue import Catalogue
+from clinician_api.pages import worklist
 from clinician_api.pages.times import Reader
 from clinician_api.parts import Parts, PartsOf, SameOrigin
 from clinician_api.routes.cookies import LANGUAGE, SESSION, set_cookie
@@ -22,6 +21,8 @@ from clinician_api.services import worklist as worklists
 from clinician_api.services.live import Hub
 from clinician_api.services.worklist import Worklist
 from ingest_service.store.access import Session
+from ingest_service.wording import catalogue
+from ingest_service.wording.catalogue import Catalogue
 
 router = APIRouter()
 

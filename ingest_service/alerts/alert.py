@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -98,14 +99,17 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: str | None = None
 
 
+NO_FACTS: Final = Facts()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """An alert, as far as rules, deadlines and persons' actions see it.
 
-    ``rule`` names it: at most one alert of a patient and rule is unresolved. ``raised_at`` is since
-    when it waits (None: it was never raised), ``due_at`` when its present state passes to the next
-    by itself: nobody took it, or who took it did not finish. ``confirm_by`` is the deadline of a
-    second value; it stands beside any state.
+    ``rule`` names it: at most one alert of a patient and rule is unresolved. ``raised_at`` is
+    since when it waits (None: it was never raised), ``due_at`` when its present state passes to
+    the next by itself: nobody took it, or who took it did not finish. ``confirm_by`` is the
+    deadline of a second value; it stands beside any state.
     """
 
     id: UUID
@@ -126,7 +130,7 @@ class Alert:
     plan_id: UUID | None = None
     plan_version: int | None = None
     limits: Mapping[Measure, Limits] = field(default_factory=dict[Measure, Limits])
-    facts: Facts = Facts()
+    facts: Facts = NO_FACTS
     version: int = 1
 
     @property

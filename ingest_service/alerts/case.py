@@ -12,7 +12,7 @@ import msgspec
 
 from ingest_service.alerts.alert import Alert, Event
 from ingest_service.alerts.history import History
-from ingest_service.messages.message import Message
+from ingest_service.messages.message import Cancellation, Message
 from ingest_service.plans.hours import Hours
 from ingest_service.plans.limits import Family
 from ingest_service.plans.plan import Plan
@@ -56,8 +56,10 @@ class Case:
     """A patient: plan, hours, history, unresolved alerts and the last resolved of each rule.
 
     ``alerts`` and ``ended`` are by rule. ``judged_through`` is the instant up to which time has
-    been judged: deadlines before it are done with. ``known`` are alerts that are stored; of an unreadable case some could not be read. ``changes`` and ``messages`` grow by each
-    input, in order; whoever drives the case writes them and clears them.
+    been judged: deadlines before it are done with. ``known`` are alerts that are stored; of an
+    unreadable case some could not be read. ``changes`` and ``messages`` grow by each input, in
+    order, as do ``cancellations`` (messages that are not to be sent any more); whoever drives the
+    case writes them and clears them.
     """
 
     patient_id: UUID
@@ -73,6 +75,7 @@ class Case:
     is_unreadable: bool = False
     changes: list[Change] = field(default_factory=list[Change])
     messages: list[Message] = field(default_factory=list[Message])
+    cancellations: list[Cancellation] = field(default_factory=list[Cancellation])
 
     def chain_of(self, family: Family) -> Chain:
         """Return whether readings of that family would reach us; nothing known is whole."""
@@ -94,6 +97,11 @@ class Case:
             self.alerts.pop(alert.rule, None)
             self.ended[alert.rule] = alert
         self.changes.append(Change(alert=alert, event=event, by=by, at=at, detail=detail or {}))
+
+    def plan_at(self, now: datetime) -> Plan | None:
+        """Return the plan by which readings are judged, if one is in force (A19)."""
+        plan = self.plan
+        return plan if plan is not None and plan.is_in_force(now) else None
 
     def find(self, alert_id: UUID) -> Alert | None:
         """Return the alert with that id, resolved lately or not."""
