@@ -1,1 +1,1 @@
-"""Pure: what is to be measured, by which limits, when, and the unit's hours; no I/O, no clock."""
+"""What was agreed for a patient and by whom it is followed, as pure data: no I/O, no clock."""
