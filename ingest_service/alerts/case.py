@@ -92,7 +92,7 @@ class Case:
             alert = replace(alert, state_by=by, state_at=at, undo=undo, version=version)
         else:
             alert = replace(alert, undo=undo, version=version)
-        if known is not None:
+        if known is not None and known.is_open is not alert.is_open:
             (self.alerts if known.is_open else self.ended).pop(known.rule)
         (self.alerts if alert.is_open else self.ended)[alert.rule] = alert
         self.changes.append(Change(alert=alert, event=event, by=by, at=at, detail=detail or {}))
