@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -97,6 +98,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: str | None = None
 
 
+NO_FACTS: Final = Facts()
+
+
 class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How an alert stood before a person's action: what an undo brings back."""
 
@@ -153,7 +157,7 @@ class Alert:
     plan_id: UUID | None = None
     plan_version: int | None = None
     limits: Mapping[Measure, Limits] = field(default_factory=dict[Measure, Limits])
-    facts: Facts = Facts()
+    facts: Facts = NO_FACTS
     state_by: str | None = None
     state_at: datetime | None = None
     undo: Undoable | None = None

@@ -97,6 +97,11 @@ class Case:
         (self.alerts if alert.is_open else self.ended)[alert.rule] = alert
         self.changes.append(Change(alert=alert, event=event, by=by, at=at, detail=detail or {}))
 
+    def plan_at(self, now: datetime) -> Plan | None:
+        """Return the plan by which readings are judged, if one is in force (A19)."""
+        plan = self.plan
+        return plan if plan is not None and plan.is_in_force(now) else None
+
     def find(self, alert_id: UUID) -> Alert | None:
         """Return the alert with that id, resolved lately or not."""
         for alert in (*self.alerts.values(), *self.ended.values()):
