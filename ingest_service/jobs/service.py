@@ -9,6 +9,7 @@ from typing import Final
 
 from procrastinate import App, PsycopgConnector
 
+from ingest_service.jobs import notifications
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.jobs.holes import ask_for_missing
 from ingest_service.jobs.restored import tell_gateways
@@ -18,6 +19,10 @@ from ingest_service.store.connections import Pool
 
 _EVERY_MINUTE: Final = "* * * * *"
 _QUEUE: Final = "ingest"
+# A worker for each queue, and how many of its jobs go on at once: what waits for somebody else's
+# server holds up nothing here.
+_QUEUES: Final = {_QUEUE: 1, notifications.QUEUE: notifications.CONCURRENCY}
+_POLL_S: Final = 1.0  # a retry begins as late as this
 _WATCH_S: Final = 5.0
 
 
@@ -64,21 +69,27 @@ async def serve(
         ExceptionGroup: If the worker fails; the supervisor starts the process anew.
     """
     async with app.open_async(), asyncio.TaskGroup() as tasks:
-        working = tasks.create_task(
-            app.run_worker_async(
-                queues=[_QUEUE],
-                install_signal_handlers=False,
-                delete_jobs="successful",
-                shutdown_graceful_timeout=drain_s,
-            ),
-            name="jobs",
-        )
+        working = [
+            tasks.create_task(
+                app.run_worker_async(
+                    queues=[queue],
+                    concurrency=concurrency,
+                    fetch_job_polling_interval=_POLL_S,
+                    install_signal_handlers=False,
+                    delete_jobs="successful",
+                    shutdown_graceful_timeout=drain_s,
+                ),
+                name=f"jobs {queue}",
+            )
+            for queue, concurrency in _QUEUES.items()
+        ]
         going_on = [tasks.create_task(_watch(pool, health), name="watch")]
         going_on += [tasks.create_task(each) for each in beside]
         await stop.wait()  # no deadline: that is a service's life
         for task in going_on:
             task.cancel()
-        working.cancel()
+        for task in working:
+            task.cancel()
 
 
 async def _watch(pool: Pool, health: Health) -> None:
