@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from dataclasses import asdict
@@ -34,6 +35,7 @@ from ingest_service.store.messages import MessageRow
 from ingest_service.store.notifications import Standing
 
 _LOOK_EVERY_S: Final = 0.5
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,7}")
 _OVER: Final = frozenset({"delivered", "given_up", "cancelled"})
 
 
@@ -144,15 +146,29 @@ def _add(clock: Clock, arguments: argparse.Namespace) -> int:
 
 def _wrong(arguments: argparse.Namespace) -> str | None:
     """Return what is wrong with a channel, in one sentence."""
-    is_operator = arguments.role == Recipient.OPERATOR
-    if is_operator != (arguments.unit is None):
-        return "The operator has no --unit; every other role needs one."
-    if not arguments.by.strip():
-        return "--by must name who decided."
-    if (arguments.kind == "webhook") != (arguments.secret is not None):
-        return "A webhook needs --secret, the name of a file; other kinds have none."
-    if arguments.secret is not None and not NAME.fullmatch(arguments.secret):
-        return "--secret is the name of a file: small letters, digits, '.', '_' and '-'."
+    is_operator, secret = arguments.role == Recipient.OPERATOR, arguments.secret
+    problems = (
+        (
+            is_operator != (arguments.unit is None),
+            "The operator has no --unit; every other role needs one.",
+        ),
+        (not arguments.by.strip(), "--by must name who decided."),
+        (
+            (arguments.kind == "webhook") != (secret is not None),
+            "A webhook needs --secret, the name of a file; other kinds have none.",
+        ),
+        (
+            secret is not None and not NAME.fullmatch(secret),
+            "--secret is the name of a file: small letters, digits, '.', '_' and '-'.",
+        ),
+        (
+            not _LANGUAGE.fullmatch(arguments.language),
+            "--language is a BCP 47 tag, as sv or en-GB.",
+        ),
+    )
+    for is_wrong, sentence in problems:
+        if is_wrong:
+            return sentence
     try:
         addresses.check(arguments.kind, arguments.address)
     except AddressError as error:

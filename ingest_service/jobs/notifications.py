@@ -36,7 +36,7 @@ _MOST: Final = 200
 
 
 class TryAgainError(Exception):
-    """A telling is to be tried again; the text says nothing, since it is logged with a traceback."""
+    """A telling is to be tried again; it is logged with a traceback, so it says nothing."""
 
     def __init__(self, at: datetime) -> None:
         super().__init__("not taken")

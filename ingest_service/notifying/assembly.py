@@ -29,7 +29,7 @@ def senders(settings: JobsSettings) -> Mapping[str, Sender]:
     if settings.smtp_host is not None:
         if settings.smtp_from is None:
             raise SettingsError(
-                "The setting HEMVITAL_INGEST_SMTP_FROM is missing: HEMVITAL_INGEST_SMTP_HOST is set."
+                "The setting HEMVITAL_INGEST_SMTP_FROM is missing, and a mail server is named."
             )
         server = MailServer(
             host=settings.smtp_host,

@@ -1,7 +1,8 @@
 """One attempt of one telling, from claiming it to noting what became of it.
 
-Claiming is committed before anything leaves, and what became of it after: a worker that dies between
-leaves a telling that is tried again with the same id. Twice is possible, not at all is not.
+Claiming is committed before anything leaves, and what became of it after: a worker that dies
+between leaves a telling that is tried again with the same id. Twice is possible, not at all is
+not.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Courier:
         failure = _obstacle(claimed, now)
         if failure is None:
             failure = await self._attempt(claimed, now)
-        if isinstance(failure, _Moot):
+        if isinstance(failure, _MootError):
             return await self._end(claimed, "cancelled", failure.cause)
         if failure is None:
             return await self._end(claimed, "delivered", None)
@@ -220,7 +221,7 @@ class Courier:
         )
 
 
-class _Moot(DeliveryError):
+class _MootError(DeliveryError):
     """It need not be told any more."""
 
 
@@ -230,7 +231,7 @@ _TOO_LATE: Final = "too_late"
 def _obstacle(claimed: Claimed, now: datetime) -> DeliveryError | None:
     """Return why nothing is to leave at all, if so."""
     if claimed.message_state == "cancelled":
-        return _Moot("message_cancelled")
+        return _MootError("message_cancelled")
     if claimed.deadline is not None and claimed.deadline <= now:
         return RefusedError(_TOO_LATE)
     if not claimed.is_channel_active:
