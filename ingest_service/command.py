@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from random import SystemRandom
 from typing import Final
 
 import psycopg
@@ -20,6 +21,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from ingest_service import registration
 from ingest_service.admission.decisions import DecisionError
 from ingest_service.commands import (
+    channels,
     destroy,
     export,
     forget_raw,
@@ -34,7 +36,7 @@ from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
 from ingest_service.commands.release import address_of
 from ingest_service.configuring import ConfigurationError
 from ingest_service.destruction import DestructionError
-from ingest_service.jobs import clock
+from ingest_service.jobs import clock, notifications
 from ingest_service.jobs import service as jobs
 from ingest_service.jobs.backlog import BacklogMetrics
 from ingest_service.jobs.clock import ClockMetrics
@@ -43,7 +45,10 @@ from ingest_service.jobs.downlink import Downlink
 from ingest_service.jobs.gateways import GatewayMetrics
 from ingest_service.jobs.listening import ListeningMetrics, listen, note_listening
 from ingest_service.jobs.mailbox import Mailbox
+from ingest_service.jobs.notification_metrics import NotificationMetrics
 from ingest_service.jobs.uplink import Uplink
+from ingest_service.notifying import assembly
+from ingest_service.notifying.delivering import Courier
 from ingest_service.observability import Health, Metrics, log_as_json, served
 from ingest_service.registration import RegistrationError
 from ingest_service.settings import (
@@ -60,6 +65,7 @@ from ingest_service.store.text_dictionaries import DictionaryError
 from ingest_service.subscriber.broker import Broker
 from ingest_service.subscriber.inbox import Inbox
 from ingest_service.subscriber.service import Worker
+from ingest_service.wording import catalogue
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     register.add_argument("file", type=Path)
     for command in (export, release):
         command.add(commands)
-    for timed in (quarantine, readings, receivers, gateways, hold, destroy, forget_raw):
+    for timed in (channels, quarantine, readings, receivers, gateways, hold, destroy, forget_raw):
         timed.add(commands, _now)
     return parser
 
@@ -197,10 +203,22 @@ async def _keep_time(settings: JobsSettings) -> None:
     registry.register(backlog)
     standing = GatewayMetrics(_now)
     registry.register(standing)
+    telling = NotificationMetrics(registry, _now)
+    senders = assembly.senders(settings)
     async with connections.pool(settings.jobs_database, name="hemvital-jobs", size=4) as pool:
         app = jobs.app_of(
             settings.jobs_database, pool, downlink, clock=_now, hole_age_s=settings.hole_age_s
         )
+        courier = Courier(
+            pool=pool,
+            senders=senders,
+            catalogues=catalogue.load(),
+            link=settings.worklist_url,
+            counting=telling,
+            clock=_now,
+            chance=SystemRandom().random,
+        )
+        notifications.add(app, courier)
         with served(settings.http_host, settings.jobs_http_port, registry, health):
             downlink.start()
             uplink.start()
@@ -210,6 +228,8 @@ async def _keep_time(settings: JobsSettings) -> None:
                 listen(pool, mailbox, uplink, heard),
                 note_listening(pool, uplink, _now),
                 keep_configured(pool, downlink, _now),
+                telling.keep_fresh(pool),
+                notifications.keep_telling(app, pool, telling, _now),
             )
             try:
                 await jobs.serve(app, pool, health, beside, stop, drain_s=_JOBS_DRAIN_S)
@@ -234,7 +254,7 @@ async def _let_time_pass(settings: ClockSettings) -> None:
     async with connections.pool(settings.database, name="hemvital-clock", size=2) as pool:
         app = clock.app_of(settings.jobs_database, pool, metrics, now=_now)
         with served(settings.http_host, settings.clock_http_port, registry, health):
-            await jobs.serve(app, pool, health, (), stop, queue=clock.QUEUE, drain_s=_JOBS_DRAIN_S)
+            await jobs.serve(app, pool, health, (), stop, queues={clock.QUEUE: 1}, drain_s=_JOBS_DRAIN_S)
 
 
 def _migrate(_arguments: argparse.Namespace) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 PREFIX: Final = "HEMVITAL_INGEST_"
 
@@ -70,6 +71,29 @@ class JobsSettings(BrokerSettings):
     jobs_client_id: Annotated[str, Field(min_length=1, max_length=64)] = "ingest-jobs"
     jobs_http_port: Annotated[int, Field(ge=0, le=65535)] = 9465
     hole_age_s: Annotated[int, Field(ge=1, le=86_400)] = 60
+    notification_secrets: Path | None = None
+    notification_authority: Path | None = None
+    notification_networks: str = ""
+    worklist_url: Annotated[str, Field(pattern=r"^https?://[!-~]{1,200}$")] | None = None
+    smtp_host: str | None = None
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    smtp_security: Literal["starttls", "tls"] = "starttls"
+    smtp_from: Annotated[str, Field(pattern=r"^[!-?A-~]+@[A-Za-z0-9.-]+$")] | None = None
+    smtp_user: str | None = None
+    smtp_secret: str | None = None
+    sms_gateway: Path | None = None
+
+    @field_validator("notification_networks")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for each in filter(None, map(str.strip, value.split(","))):
+            ip_network(each)
+        return value
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Networks that are not public and may be notified all the same, as 10.1.0.0/16."""
+        return tuple(filter(None, map(str.strip, self.notification_networks.split(","))))
 
 
 class ClockSettings(_Settings):

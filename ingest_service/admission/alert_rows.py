@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from ingest_service.alerts.alert import Alert, Evidence, Facts, State
+from ingest_service.alerts.alert import Alert, Evidence, Facts, State, Undoable
 from ingest_service.alerts.case import Change
 from ingest_service.plans.limits import Level, Limits, Measure
 from ingest_service.store.alerts import AlertRow, EventRow, StoredAlert
@@ -14,6 +14,7 @@ from ingest_service.store.patients import Patient
 
 _READINGS: Final = msgspec.json.Decoder(tuple[Evidence, ...])
 _LIMITS: Final = msgspec.json.Decoder(dict[Measure, Limits])
+_UNDO: Final = msgspec.json.Decoder(Undoable)
 _FACTS: Final = msgspec.json.Decoder(Facts)
 
 
@@ -43,6 +44,9 @@ def alert_of(row: StoredAlert) -> Alert:
         plan_version=row.plan_version,
         limits=_LIMITS.decode(row.limits),
         facts=_FACTS.decode(row.facts),
+        state_by=row.state_by,
+        state_at=row.state_at,
+        undo=None if row.undo is None else _UNDO.decode(row.undo),
         version=row.version,
     )
 
@@ -71,6 +75,10 @@ def row_of(alert: Alert, patient: Patient, trace_id: str | None) -> AlertRow:
         plan_version=alert.plan_version,
         limits=msgspec.Raw(msgspec.json.encode(alert.limits)),
         facts=msgspec.Raw(msgspec.json.encode(alert.facts)),
+        state_by=alert.state_by,
+        state_at=alert.state_at,
+        undo=None if alert.undo is None else msgspec.Raw(msgspec.json.encode(alert.undo)),
+        version=alert.version,
         readings=msgspec.Raw(msgspec.json.encode(alert.readings)),
         trace_id=trace_id,
     )

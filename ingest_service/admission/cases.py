@@ -18,6 +18,7 @@ from ingest_service.store import alerts, clocks, histories, messages, plans
 from ingest_service.store.clocks import Clock, Deadline
 from ingest_service.store.connections import Connection
 from ingest_service.store.histories import Past
+from ingest_service.store.messages import MessageRow
 from ingest_service.store.patients import Patient
 
 UNITS: Final[Mapping[Family, str]] = {
@@ -141,13 +142,16 @@ async def write(
         await alerts.add(connection, new)
     if changes:
         await alerts.add_events(connection, [alert_rows.event_of(each) for each in changes])
-    if said := [message for case in changed for message in case.messages]:
-        await messages.put(connection, said, now=now)
+    said = [message for case in changed for message in case.messages]
+    await messages.put(connection, [MessageRow.of(each, created_at=now) for each in said])
+    unsaid = [each for case in changed for each in case.cancellations]
+    await messages.cancel(connection, unsaid, at=now)
     await _hasten(connection, changed, now)
     for case in changed:
         case.known.update(change.alert.id for change in case.changes)
         case.changes.clear()
         case.messages.clear()
+        case.cancellations.clear()
     return len(changes)
 
 

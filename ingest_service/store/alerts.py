@@ -18,7 +18,7 @@ from ingest_service.store.rows import packed
 _OF_PATIENTS: Final = """
 SELECT id, patient_id, rule, rule_version, priority, state, readings::text, raised_at, confirm_by,
        due_at, owner, paused_until, pause_reason, escalations, outcome, resolved_at, plan_id,
-       plan_version, limits::text, facts::text, version
+       plan_version, limits::text, facts::text, state_by, state_at, undo::text, version
   FROM alert
  WHERE patient_id = ANY(%(patients)s)
    AND (state <> 'resolved' OR resolved_at > %(ended_since)s)
@@ -38,17 +38,19 @@ SELECT given.id
 _ADD: Final = """
 INSERT INTO alert (id, care_unit_id, patient_id, rule, rule_version, priority, state, raised_at,
        last_reading_at, confirm_by, due_at, owner, paused_until, pause_reason, escalations,
-       outcome, resolved_at, plan_id, plan_version, limits, facts, readings, trace_id)
+       outcome, resolved_at, plan_id, plan_version, limits, facts, state_by, state_at, undo,
+       version, readings, trace_id)
 SELECT id, care_unit_id, patient_id, rule, rule_version, priority, state, raised_at,
        last_reading_at, confirm_by, due_at, owner, paused_until, pause_reason, escalations,
-       outcome, resolved_at, plan_id, plan_version, limits, facts, readings, trace_id
+       outcome, resolved_at, plan_id, plan_version, limits, facts, state_by, state_at, undo,
+       version, readings, trace_id
   FROM json_to_recordset(%s::json)
        AS row(id uuid, care_unit_id uuid, patient_id uuid, rule text, rule_version integer,
               priority text, state text, raised_at timestamptz, last_reading_at timestamptz,
               confirm_by timestamptz, due_at timestamptz, owner text, paused_until timestamptz,
               pause_reason text, escalations integer, outcome text, resolved_at timestamptz,
-              plan_id uuid, plan_version integer, limits jsonb, facts jsonb, readings jsonb,
-              trace_id text)
+              plan_id uuid, plan_version integer, limits jsonb, facts jsonb, state_by text,
+              state_at timestamptz, undo jsonb, version integer, readings jsonb, trace_id text)
  ORDER BY patient_id, rule
 """
 
@@ -61,15 +63,17 @@ UPDATE alert a
        paused_until = row.paused_until, pause_reason = row.pause_reason,
        escalations = row.escalations, outcome = row.outcome, resolved_at = row.resolved_at,
        plan_id = row.plan_id, plan_version = row.plan_version, limits = row.limits,
-       facts = row.facts, readings = row.readings,
+       facts = row.facts, state_by = row.state_by, state_at = row.state_at, undo = row.undo,
+       readings = row.readings,
        trace_id = coalesce(row.trace_id, a.trace_id),
-       version = a.version + 1, updated_at = clock_timestamp()
+       version = row.version, updated_at = clock_timestamp()
   FROM json_to_recordset(%s::json)
        AS row(id uuid, rule_version integer, priority text, state text, raised_at timestamptz,
               last_reading_at timestamptz, confirm_by timestamptz, due_at timestamptz, owner text,
               paused_until timestamptz, pause_reason text, escalations integer, outcome text,
               resolved_at timestamptz, plan_id uuid, plan_version integer, limits jsonb,
-              facts jsonb, readings jsonb, trace_id text)
+              facts jsonb, state_by text, state_at timestamptz, undo jsonb, version integer,
+              readings jsonb, trace_id text)
  WHERE a.id = row.id
 """
 
@@ -115,6 +119,9 @@ class StoredAlert:
     plan_version: int | None
     limits: str
     facts: str
+    state_by: str | None
+    state_at: datetime | None
+    undo: str | None
     version: int
 
 
@@ -142,6 +149,10 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     plan_version: int | None
     limits: msgspec.Raw
     facts: msgspec.Raw
+    state_by: str | None
+    state_at: datetime | None
+    undo: msgspec.Raw | None
+    version: int
     readings: msgspec.Raw
     trace_id: str | None
 

@@ -15,13 +15,16 @@ from ingest_service.alerts.alert import Facts
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.finding import Finding
 from ingest_service.alerts.rules.expected import (
+    HORIZON,
     Expected,
     activities,
     ended,
     judged_at,
     next_judged,
 )
-from ingest_service.messages.message import Kind, Message, Recipient
+from ingest_service.messages import kinds
+from ingest_service.messages.kinds import Subject
+from ingest_service.messages.message import Message
 from ingest_service.plans.plan import Missed, Plan
 
 RULE: Final = "missed"
@@ -46,7 +49,7 @@ def judge(case: Case, *, at: datetime) -> Iterable[Finding]:
         return
     missed = list(_missed_at(case, plan, settings, at))
     if missed and settings.is_reminding:
-        case.messages.append(_reminder(case, plan, at))
+        case.messages.append(_reminder(case, plan, missed, at))
     worst = max(missed, key=_count, default=list[Expected]())
     if _count(worst) < settings.count:
         return
@@ -83,13 +86,11 @@ def _settings(plan: Plan) -> Missed | None:
     return next((one for one in plan.rules if isinstance(one, Missed)), None)
 
 
-def _reminder(case: Case, plan: Plan, at: datetime) -> Message:
-    return Message(
-        kind=Kind.MEASURE_REMINDER,
-        recipient=Recipient.PATIENT,
-        key=f"{Kind.MEASURE_REMINDER}|{case.patient_id}|{at.isoformat()}",
-        care_unit_id=case.care_unit_id,
-        patient_id=case.patient_id,
-        language=plan.language,
-        deadline=next_judged(plan, at),
+def _reminder(case: Case, plan: Plan, missed: list[list[Expected]], at: datetime) -> Message:
+    """Return one reminder for all that is missed in this window."""
+    return kinds.measure_reminder(
+        Subject(patient_id=case.patient_id, care_unit_id=case.care_unit_id),
+        min(one[-1].occurrence.starts_at for one in missed),
+        next_judged(plan, at) or at + HORIZON,
+        plan.language,
     )

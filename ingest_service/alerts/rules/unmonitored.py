@@ -17,7 +17,8 @@ from ingest_service.alerts.alert import Facts
 from ingest_service.alerts.case import Case, Chain
 from ingest_service.alerts.finding import Finding
 from ingest_service.alerts.rules.expected import activities, first_missed_after, silent_since
-from ingest_service.messages.message import Kind, Message, Recipient
+from ingest_service.messages import kinds
+from ingest_service.messages.kinds import Subject
 from ingest_service.plans.limits import Level
 from ingest_service.plans.plan import Activity, Plan, Silence
 
@@ -48,8 +49,10 @@ def judge(case: Case, *, at: datetime) -> Iterable[Finding]:
     known = case.alerts.get(RULE)
     if known is not None and known.priority.rank >= worst.level.rank:
         return
-    if known is None:
-        case.messages.append(_telling(case, plan, worst.chain))
+    if known is None and worst.chain.broken_since is not None:
+        subject = Subject(patient_id=case.patient_id, care_unit_id=case.care_unit_id)
+        since = worst.chain.broken_since
+        case.messages.append(kinds.chain_broken(subject, since, language=plan.language))
     yield Finding(
         rule=RULE,
         version=VERSION,
@@ -81,14 +84,3 @@ def _steps_of(
     if settings.red_after_h is not None:
         red = since + timedelta(hours=settings.red_after_h)
         yield _Step(at=max(red, missed or red), level=Level.RED, chain=chain)
-
-
-def _telling(case: Case, plan: Plan, chain: Chain) -> Message:
-    return Message(
-        kind=Kind.CHAIN_BROKEN,
-        recipient=Recipient.PATIENT,
-        key=f"{Kind.CHAIN_BROKEN}|{case.patient_id}|{chain.broken_since}",
-        care_unit_id=case.care_unit_id,
-        patient_id=case.patient_id,
-        language=plan.language,
-    )
