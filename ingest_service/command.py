@@ -254,7 +254,9 @@ async def _let_time_pass(settings: ClockSettings) -> None:
     async with connections.pool(settings.database, name="hemvital-clock", size=2) as pool:
         app = clock.app_of(settings.jobs_database, pool, metrics, now=_now)
         with served(settings.http_host, settings.clock_http_port, registry, health):
-            await jobs.serve(app, pool, health, (), stop, queues={clock.QUEUE: 1}, drain_s=_JOBS_DRAIN_S)
+            await jobs.serve(
+                app, pool, health, (), stop, queues={clock.QUEUE: 1}, drain_s=_JOBS_DRAIN_S
+            )
 
 
 def _migrate(_arguments: argparse.Namespace) -> int:

@@ -13,12 +13,11 @@ from uuid import UUID
 from fhir_mappings.observations import MappedObservation
 from ingest_service.admission import cases
 from ingest_service.admission.cases import SINGLE, UNITS
-from ingest_service.alerts import engine, latch, lookback
+from ingest_service.alerts import engine, lookback
 from ingest_service.alerts.alert import Event, Evidence
 from ingest_service.alerts.case import Case
-from ingest_service.alerts.finding import Finding
 from ingest_service.alerts.history import Attempt, Reading
-from ingest_service.plans.levels import level_of as level_by
+from ingest_service.alerts.levels import level_of as level_by
 from ingest_service.plans.limits import FAMILY_OF_CODE, Family, Level, Limits, Measure, PlanLimits
 from ingest_service.store import plans
 from ingest_service.store.connections import Connection
@@ -27,8 +26,6 @@ from ingest_service.store.patients import Patient
 
 logger = logging.getLogger(__name__)
 
-COULD_NOT_JUDGE: Final = "could_not_judge"
-_COULD_NOT_JUDGE_VERSION: Final = 1
 _TOLD: Final = frozenset({Event.RAISED, Event.RERAISED, Event.JOINED})
 
 _Input = Reading | Attempt
@@ -143,21 +140,11 @@ def _judge_each(case: Case, given: Sequence[_Input], now: datetime) -> None:
 def could_not_judge(case: Case, given: Iterable[_Input], *, now: datetime) -> None:
     """Raise for each of these that a person must judge it."""
     for one in given:
-        latch.join(
-            case,
-            Finding(
-                rule=COULD_NOT_JUDGE,
-                version=_COULD_NOT_JUDGE_VERSION,
-                level=Level.RED,
-                evidence=(_evidence(one),),
-                is_immediate=True,
-            ),
-            now=now,
-        )
+        engine.could_not_judge(case, _evidence(one), now=now)
 
 
 def _evidence(one: _Input) -> Evidence:
-    values = one.values if isinstance(one, Reading) else {}
+    values = one.values if isinstance(one, Reading) else dict[Measure, Decimal]()
     single = SINGLE.get(FAMILY_OF_CODE[one.code])
     return Evidence(
         observation_id=one.observation_id,

@@ -42,30 +42,36 @@ class _Step:
 
 
 def next_at(case: Case, after: datetime) -> datetime | None:
-    """Return when silence next becomes more urgent."""
+    """Return when silence next becomes more urgent; what has become so already is overdue."""
+    if _found(case, after) is not None:
+        return after
     return min((step.at for step in _steps(case, after) if step.at > after), default=None)
 
 
 def judge(case: Case, *, at: datetime) -> Iterable[Finding]:
     """Return the finding that silence is by this instant; the most silent family speaks."""
+    if (found := _found(case, at)) is not None:
+        yield Finding(
+            rule=RULE,
+            version=VERSION,
+            level=found.level,
+            evidence=(),
+            facts=Facts(
+                since=found.since,
+                unit=found.family,
+                cause="trend" if is_worrying(case) else None,
+            ),
+        )
+
+
+def _found(case: Case, at: datetime) -> _Step | None:
     passed = [step for step in _steps(case, at) if step.at <= at and _is_seen(case, step.family)]
     if not passed or (case.plan and case.plan.is_paused(at)):
-        return
+        return None
     worst = max(passed, key=lambda step: (step.level.rank, -step.since.timestamp()))
     known = case.alerts.get(RULE)
-    if known is not None and known.priority.rank >= worst.level.rank:
-        return  # time alone is no news until silence has grown
-    yield Finding(
-        rule=RULE,
-        version=VERSION,
-        level=worst.level,
-        evidence=(),
-        facts=Facts(
-            since=worst.since,
-            unit=worst.family,
-            cause="trend" if is_worrying(case) else None,
-        ),
-    )
+    # Time alone is no news until silence has grown.
+    return worst if known is None or known.priority.rank < worst.level.rank else None
 
 
 def is_worrying(case: Case) -> bool:

@@ -35,31 +35,37 @@ class _Step:
 
 
 def next_at(case: Case, after: datetime) -> datetime | None:
-    """Return when being unseen next becomes more urgent."""
+    """Return when being unseen next becomes more urgent; what has become so is overdue."""
+    if _found(case, after) is not None:
+        return after
     return min((step.at for step in _steps(case, after) if step.at > after), default=None)
 
 
 def judge(case: Case, *, at: datetime) -> Iterable[Finding]:
     """Return the finding that being unseen is by this instant; the first time tell the patient."""
-    plan = case.plan
-    passed = [step for step in _steps(case, at) if step.at <= at]
-    if plan is None or not passed or plan.is_paused(at):
+    plan, found = case.plan, _found(case, at)
+    if plan is None or found is None:
         return
-    worst = max(passed, key=lambda step: (step.level.rank, -step.at.timestamp()))
-    known = case.alerts.get(RULE)
-    if known is not None and known.priority.rank >= worst.level.rank:
-        return
-    if known is None and worst.chain.broken_since is not None:
+    since = found.chain.broken_since
+    if RULE not in case.alerts and since is not None:
         subject = Subject(patient_id=case.patient_id, care_unit_id=case.care_unit_id)
-        since = worst.chain.broken_since
         case.messages.append(kinds.chain_broken(subject, since, language=plan.language))
     yield Finding(
         rule=RULE,
         version=VERSION,
-        level=worst.level,
+        level=found.level,
         evidence=(),
-        facts=Facts(since=worst.chain.broken_since, cause=worst.chain.cause),
+        facts=Facts(since=since, cause=found.chain.cause),
     )
+
+
+def _found(case: Case, at: datetime) -> _Step | None:
+    passed = [step for step in _steps(case, at) if step.at <= at]
+    if not passed or (case.plan and case.plan.is_paused(at)):
+        return None
+    worst = max(passed, key=lambda step: (step.level.rank, -step.at.timestamp()))
+    known = case.alerts.get(RULE)
+    return worst if known is None or known.priority.rank < worst.level.rank else None
 
 
 def _steps(case: Case, at: datetime) -> Iterator[_Step]:

@@ -223,3 +223,21 @@ def test_a_patient_without_windows_is_never_missed() -> None:
     assert missed.next_at(case, at(2, 0)) is None
     assert silence.next_at(case, at(2, 0)) is None
     assert unmonitored.next_at(case, at(2, 0) + timedelta(days=1)) is None
+
+
+def test_what_is_noticed_late_is_overdue_and_not_forgotten() -> None:
+    case = a_case(None, (at(1, 19), 93))
+    case.chains[Family.SPO2] = BROKEN
+
+    assert unmonitored.next_at(case, at(3, 0)) == at(3, 0)
+    assert [found.level for found in unmonitored.judge(case, at=at(3, 0))] == [Level.YELLOW]
+    case.alerts["unmonitored"] = an_alert("unmonitored")
+    assert unmonitored.next_at(case, at(3, 0)) == at(4, 5)
+
+
+def test_silence_that_cannot_be_told_from_a_broken_chain_is_not_due_for_ever() -> None:
+    case = a_case(None, (at(1, 19), 93))
+    case.chains[Family.SPO2] = BROKEN
+
+    assert silence.next_at(case, at(3, 0)) == at(3, 19)
+    assert silence.next_at(case, at(5, 0)) is None
