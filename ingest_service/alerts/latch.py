@@ -11,14 +11,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 import msgspec
 from msgspec import structs
 
-from ingest_service.alerts import certainty, naming, worse
+from ingest_service.alerts import certainty, levels, naming, worse
 from ingest_service.alerts.alert import Alert, Event, Evidence, Facts, State
 from ingest_service.alerts.case import Case
-from ingest_service.alerts.episodes import NOT_CONFIRMED
+from ingest_service.alerts.episodes import BY_ITSELF, EVIDENCE_WITHDRAWN, NOT_CONFIRMED
 from ingest_service.alerts.finding import Finding
 from ingest_service.alerts.history import Reading
 from ingest_service.messages import kinds
@@ -37,7 +38,8 @@ def join(case: Case, finding: Finding, *, now: datetime) -> None:
     """Let a finding raise the patient's alert of its rule, raise it again, or join it."""
     alert = case.alerts.get(finding.rule)
     if alert is None:
-        _begin(case, finding, now)
+        if not _was_dealt_with(case, finding):
+            _begin(case, finding, now)
         return
     new = _new(alert, finding)
     if not new and finding.evidence:
@@ -92,6 +94,64 @@ def time_out(case: Case, alert: Alert, *, at: datetime) -> None:
     case.change(as_new(raised, at), event, at=at, detail=_detail(alert, event, last))
 
 
+def withdraw(
+    case: Case, alert: Alert, observations: Collection[UUID], *, by: str, why: str, now: datetime
+) -> None:
+    """Mark what an alert rests on as taken back, if it does (A8).
+
+    A red that was raised is withdrawn only by a person: somebody may have acted on it, and what is
+    left of its evidence may be enough. A yellow one, or one that was never raised, ends by itself
+    when it has nothing left to stand on.
+    """
+    mine = [one.observation_id for one in alert.standing if one.observation_id in observations]
+    if not mine:
+        return
+    readings = tuple(
+        structs.replace(one, is_withdrawn=True) if one.observation_id in mine else one
+        for one in alert.readings
+    )
+    left = replace(alert, readings=readings)
+    if not pending(left):
+        _not_needed(case, alert)
+        left = replace(left, confirm_by=None)
+    is_over = not left.standing and left.priority is not Level.RED
+    if alert.state is State.AWAITING:
+        is_over = left.confirm_by is None
+    event = Event.EVIDENCE_WITHDRAWN
+    if alert.is_open and is_over:
+        event = Event.WITHDRAWN
+        left = replace(
+            left, state=State.RESOLVED, outcome=EVIDENCE_WITHDRAWN, resolved_at=now, due_at=None
+        )
+    elif _is_single(left):
+        left = replace(left, facts=structs.replace(left.facts, is_unconfirmed=True))
+    ids = sorted(map(str, mine))
+    detail = {"observations": msgspec.Raw(msgspec.json.encode(ids)), "why": why}
+    case.change(left, event, at=now, by=by, detail=detail)
+
+
+def doubt_again(case: Case, rule: str, observation_id: UUID) -> None:
+    """Let a red that was disproved be judged as if it came now: what disproved it was taken back."""
+    alert = case.alerts.get(rule)
+    if alert is not None:
+        case.alerts[rule] = replace(
+            alert,
+            readings=tuple(
+                one
+                for one in alert.readings
+                if one.observation_id != observation_id or DISPROVED not in one.flags
+            ),
+        )
+
+
+def _is_single(alert: Alert) -> bool:
+    """Tell whether a red rests on one value that would have waited for a second."""
+    if alert.priority is not Level.RED or not alert.rule.startswith("limit."):
+        return False
+    reds = [one for one in alert.standing if one.level is Level.RED]
+    return len(reds) == 1 and not levels.is_immediate(worse.values_of(reds[0]), alert.limits)
+
+
 def pending(alert: Alert) -> tuple[Evidence, ...]:
     """Return the red readings for which a second value is waited for."""
     if alert.confirm_by is None:
@@ -114,6 +174,14 @@ def as_new(alert: Alert, at: datetime) -> Alert:
         pause_reason=None,
         escalations=0,
     )
+
+
+def _was_dealt_with(case: Case, finding: Finding) -> bool:
+    """Tell whether a person has ended an alert that rests on just this: it is judged once more."""
+    ended = case.ended.get(finding.rule)
+    if ended is None or ended.outcome in BY_ITSELF or not finding.evidence:
+        return False
+    return not _new(ended, replace(finding, evidence=finding.evidence[-1:]))
 
 
 def _begin(case: Case, finding: Finding, now: datetime) -> None:
