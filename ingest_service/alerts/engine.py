@@ -8,13 +8,21 @@ noted whatever goes wrong after it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import Final
 from uuid import UUID
 
-from ingest_service.alerts import certainty, conditions, deadlines, latch, levels, naming
+from ingest_service.alerts import (
+    certainty,
+    conditions,
+    deadlines,
+    latch,
+    levels,
+    naming,
+    withdrawal,
+)
 from ingest_service.alerts.alert import Evidence
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.deadlines import advance, next_due
@@ -135,10 +143,10 @@ def take_back(
             for one in alert.readings
             if one.observation_id in observations and one.code in FAMILY_OF_CODE
         }
-        latch.withdraw(case, alert, observations, by=by, why=why, now=now)
+        withdrawal.withdraw(case, alert, observations, by=by, why=why, now=now)
     for family in sorted(families):
         for reading in _uncovered(case, family, now):
-            latch.doubt_again(case, naming.limit_rule(family), reading.observation_id)
+            withdrawal.doubt_again(case, naming.limit_rule(family), reading.observation_id)
             _judge_reading(case, reading, now)
     for one in gone:
         if isinstance(one, Reading):
@@ -190,15 +198,13 @@ def _judge_late(case: Case, late: Collection[Reading], now: datetime) -> None:
     _join_all(case, reconnect.judge(case, list(late), found, now=now), now)
 
 
-def _join_all(
-    case: Case, findings: Collection[Finding] | Iterator[Finding], now: datetime
-) -> None:
+def _join_all(case: Case, findings: Iterable[Finding], now: datetime) -> None:
     for finding in findings:
         latch.join(case, finding, now=now)
 
 
 def _uncovered(case: Case, family: Family, now: datetime) -> list[Reading]:
-    """Return, oldest first, the newest reading and all before it that nothing within limits ends."""
+    """Return, oldest first, the newest readings after the last one within limits; at least one."""
     plan, newest = case.plan_at(now), case.history.newest(family)
     if plan is None or newest is None:
         return []

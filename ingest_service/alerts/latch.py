@@ -11,15 +11,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 import msgspec
 from msgspec import structs
 
-from ingest_service.alerts import certainty, levels, naming, worse
+from ingest_service.alerts import certainty, naming, worse
 from ingest_service.alerts.alert import Alert, Event, Evidence, Facts, State
 from ingest_service.alerts.case import Case
-from ingest_service.alerts.episodes import BY_ITSELF, EVIDENCE_WITHDRAWN, NOT_CONFIRMED
+from ingest_service.alerts.episodes import BY_ITSELF, NOT_CONFIRMED
 from ingest_service.alerts.finding import Finding
 from ingest_service.alerts.history import Reading
 from ingest_service.messages import kinds
@@ -94,64 +93,6 @@ def time_out(case: Case, alert: Alert, *, at: datetime) -> None:
     case.change(as_new(raised, at), event, at=at, detail=_detail(alert, event, last))
 
 
-def withdraw(
-    case: Case, alert: Alert, observations: Collection[UUID], *, by: str, why: str, now: datetime
-) -> None:
-    """Mark what an alert rests on as taken back, if it does (A8).
-
-    A red that was raised is withdrawn only by a person: somebody may have acted on it, and what is
-    left of its evidence may be enough. A yellow one, or one that was never raised, ends by itself
-    when it has nothing left to stand on.
-    """
-    mine = [one.observation_id for one in alert.standing if one.observation_id in observations]
-    if not mine:
-        return
-    readings = tuple(
-        structs.replace(one, is_withdrawn=True) if one.observation_id in mine else one
-        for one in alert.readings
-    )
-    left = replace(alert, readings=readings)
-    if not pending(left):
-        _not_needed(case, alert)
-        left = replace(left, confirm_by=None)
-    is_over = not left.standing and left.priority is not Level.RED
-    if alert.state is State.AWAITING:
-        is_over = left.confirm_by is None
-    event = Event.EVIDENCE_WITHDRAWN
-    if alert.is_open and is_over:
-        event = Event.WITHDRAWN
-        left = replace(
-            left, state=State.RESOLVED, outcome=EVIDENCE_WITHDRAWN, resolved_at=now, due_at=None
-        )
-    elif _is_single(left):
-        left = replace(left, facts=structs.replace(left.facts, is_unconfirmed=True))
-    ids = sorted(map(str, mine))
-    detail = {"observations": msgspec.Raw(msgspec.json.encode(ids)), "why": why}
-    case.change(left, event, at=now, by=by, detail=detail)
-
-
-def doubt_again(case: Case, rule: str, observation_id: UUID) -> None:
-    """Let a red that was disproved be judged as if it came now: what disproved it was taken back."""
-    alert = case.alerts.get(rule)
-    if alert is not None:
-        case.alerts[rule] = replace(
-            alert,
-            readings=tuple(
-                one
-                for one in alert.readings
-                if one.observation_id != observation_id or DISPROVED not in one.flags
-            ),
-        )
-
-
-def _is_single(alert: Alert) -> bool:
-    """Tell whether a red rests on one value that would have waited for a second."""
-    if alert.priority is not Level.RED or not alert.rule.startswith("limit."):
-        return False
-    reds = [one for one in alert.standing if one.level is Level.RED]
-    return len(reds) == 1 and not levels.is_immediate(worse.values_of(reds[0]), alert.limits)
-
-
 def pending(alert: Alert) -> tuple[Evidence, ...]:
     """Return the red readings for which a second value is waited for."""
     if alert.confirm_by is None:
@@ -160,6 +101,24 @@ def pending(alert: Alert) -> tuple[Evidence, ...]:
         one
         for one in alert.standing
         if one.level is Level.RED and DISPROVED not in one.flags and not one.is_raise
+    )
+
+
+def not_needed(case: Case, alert: Alert) -> None:
+    """Let the request to measure again go unsaid, if it has not been said yet."""
+    if alert.confirm_by is None:
+        return
+    request = Kind.REMEASURE_REQUEST
+    case.messages[:] = [
+        one for one in case.messages if one.kind is not request or one.alert_id != alert.id
+    ]
+    case.cancellations.append(
+        Cancellation(
+            patient_id=case.patient_id,
+            cause=Cause.VALUE_CAME,
+            alert_id=alert.id,
+            kinds=frozenset({request}),
+        )
     )
 
 
@@ -286,27 +245,9 @@ def _disprove(case: Case, alert: Alert, reading: Reading, now: datetime) -> None
     left = replace(alert, readings=readings, confirm_by=None)
     if alert.state is State.AWAITING:
         left = replace(left, state=State.RESOLVED, outcome=NOT_CONFIRMED, resolved_at=now)
-    _not_needed(case, alert)
+    not_needed(case, alert)
     detail = {"by": str(reading.observation_id)}
     case.change(left, Event.NOT_CONFIRMED, at=now, detail=detail)
-
-
-def _not_needed(case: Case, alert: Alert) -> None:
-    """Let the request to measure again go unsaid, if it has not been said yet."""
-    if alert.confirm_by is None:
-        return
-    request = Kind.REMEASURE_REQUEST
-    case.messages[:] = [
-        one for one in case.messages if one.kind is not request or one.alert_id != alert.id
-    ]
-    case.cancellations.append(
-        Cancellation(
-            patient_id=case.patient_id,
-            cause=Cause.VALUE_CAME,
-            alert_id=alert.id,
-            kinds=frozenset({request}),
-        )
-    )
 
 
 def _raise(case: Case, alert: Alert, finding: Finding, now: datetime) -> None:
@@ -316,7 +257,7 @@ def _raise(case: Case, alert: Alert, finding: Finding, now: datetime) -> None:
     # A red that is still waited for keeps its deadline where a yellow value has grown worse.
     confirm_by = None if priority is Level.RED else alert.confirm_by
     if confirm_by is None:
-        _not_needed(case, alert)
+        not_needed(case, alert)
     raised = replace(
         _grown(alert, finding, is_raise=True),
         priority=priority,

@@ -57,7 +57,7 @@ def values_of(evidence: Evidence) -> dict[Measure, Decimal]:
     if evidence.diastolic is not None:
         found[Measure.DIASTOLIC] = evidence.diastolic
     family = FAMILY_OF_CODE.get(evidence.code)
-    if evidence.value is not None and family in _SINGLE:
+    if evidence.value is not None and family is not None and family in _SINGLE:
         found[_SINGLE[family]] = evidence.value
     return found
 

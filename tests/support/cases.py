@@ -72,7 +72,7 @@ def plan(
     limits_when: Mapping[Condition, Mapping[Measure, Limits]] | None = None,
     usual: Sequence[Usual] = (),
 ) -> Plan:
-    """Return a plan in force; by itself it confirms nothing, so that each red is raised at once."""
+    """Return a plan in force; by itself it confirms nothing: each red is raised at once."""
     confirm = Confirm(within_min=within_min, yellow=yellow)
     return Plan(
         id=UUID(int=3),

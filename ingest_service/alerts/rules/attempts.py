@@ -103,7 +103,7 @@ def _is_history(case: Case, attempt: Attempt, *, now: datetime) -> bool:
 
 
 def _unbroken(case: Case, attempt: Attempt, settings: FailedAttempts) -> Sequence[Attempt]:
-    """Return enough failed attempts around this one, with no valid one between; none if too few."""
+    """Return enough failed attempts around this one with no valid one between, or none."""
     window, count = timedelta(minutes=settings.within_min), max(settings.count, 1)
     since, until = attempt.effective_at - window, attempt.effective_at + window
     failed = [one for one in case.history.attempts_of(since, until) if one.code == attempt.code]

@@ -33,15 +33,29 @@ class HomeAverage(Protocol):
     """What the rule needs of a protocol's average; in mm[Hg]."""
 
     @property
-    def protocol_id(self) -> str: ...
+    def protocol_id(self) -> str:
+        """Return by which protocol."""
+        ...
+
     @property
-    def protocol_version(self) -> int: ...
+    def protocol_version(self) -> int:
+        """Return by which version of it."""
+        ...
+
     @property
-    def systolic(self) -> Decimal | None: ...
+    def systolic(self) -> Decimal | None:
+        """Return the mean, if there is one."""
+        ...
+
     @property
-    def diastolic(self) -> Decimal | None: ...
+    def diastolic(self) -> Decimal | None:
+        """Return the mean, if there is one."""
+        ...
+
     @property
-    def is_enough(self) -> bool: ...
+    def is_enough(self) -> bool:
+        """Tell whether the protocol calls it enough for a decision."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

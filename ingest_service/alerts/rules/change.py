@@ -46,8 +46,7 @@ def judge(case: Case, reading: Reading, *, now: datetime) -> Iterator[Finding]:
 def _judge(
     case: Case, plan: Plan, rule: ChangeOverDays, reading: Reading, now: datetime
 ) -> Iterator[Finding]:
-    name = f"change.{rule.id}"
-    known = [one for one in _days(case, plan, rule, reading, name, now) if _counts(one)]
+    known = [one for one in _days(case, plan, rule, reading, now) if _counts(one)]
     if not known:
         return
     newest, earlier = known[-1], known[:-1]
@@ -58,21 +57,21 @@ def _judge(
         start = min(earlier, key=lambda one: turn * one.values[rule.measure])
         difference = value - start.values[rule.measure]
         if turn * difference >= least:
-            yield _found(rule, name, (start, newest), difference, now)
+            yield _found(rule, (start, newest), difference, now)
             return
 
 
 def _days(
-    case: Case, plan: Plan, rule: ChangeOverDays, reading: Reading, name: str, now: datetime
+    case: Case, plan: Plan, rule: ChangeOverDays, reading: Reading, now: datetime
 ) -> list[Reading]:
     """Return the readings of the last days, oldest first, from the one that was dealt with on."""
     newest = case.history.newest(reading.family) or reading
     at = newest.effective_at
     first_day = home_time.day_of(plan.time_zone, at) - rule.days * _DAY
-    alert = episodes.dealt_with(case, name, now=now)
+    alert = episodes.dealt_with(case, _name(rule), now=now)
     since = at - (rule.days + 1) * _DAY
     if alert is not None:
-        since = max(since, max(one.effective_at for one in alert.standing))
+        since = max(since, *(one.effective_at for one in alert.standing))
     return [
         one
         for one in case.history.of(reading.family, since, at)[-_MOST:]
@@ -83,7 +82,6 @@ def _days(
 
 def _found(
     rule: ChangeOverDays,
-    name: str,
     readings: tuple[Reading, Reading],
     difference: Decimal,
     now: datetime,
@@ -96,7 +94,7 @@ def _found(
     else:
         limits = Limits(yellow_low=first - (rule.fall or Decimal(0)))
     return Finding(
-        rule=name,
+        rule=_name(rule),
         version=VERSION,
         level=rule.level,
         evidence=(
@@ -106,6 +104,10 @@ def _found(
         limits={rule.measure: limits},
         facts=Facts(measure=rule.measure, difference=difference, days=rule.days),
     )
+
+
+def _name(rule: ChangeOverDays) -> str:
+    return f"change.{rule.id}"
 
 
 def _counts(reading: Reading) -> bool:

@@ -30,7 +30,6 @@ VERSION: Final = 1
 #: How far back readings and days are looked for.
 HORIZON: Final = timedelta(days=45)
 _MOST: Final = 400
-_FURTHEST: Final = datetime.max
 
 
 def judge(case: Case, reading: Reading, *, now: datetime) -> Iterator[Finding]:
@@ -43,11 +42,11 @@ def judge(case: Case, reading: Reading, *, now: datetime) -> Iterator[Finding]:
             continue
         value, bound = reading.values.get(rule.measure), _bound(plan, rule, now)
         if value is not None and bound is not None and _is_beyond(value, bound, rule.side):
-            yield from _found(case, plan, rule, reading, bound, now)
+            yield from _found(case, plan, rule, reading, bound, now=now)
 
 
 def _found(
-    case: Case, plan: Plan, rule: Sustained, reading: Reading, bound: Decimal, now: datetime
+    case: Case, plan: Plan, rule: Sustained, reading: Reading, bound: Decimal, *, now: datetime
 ) -> Iterator[Finding]:
     name = f"sustained.{rule.id}"
     dealt_with_at = episodes.dealt_with_at(case, name, now=now)

@@ -65,7 +65,7 @@ def _of_answer(
         return ()
     if rule.beyond is None:
         return (_found(rule, answer, None, now),)
-    reading = _beyond(case, plan, rule.beyond, answer, rule, now)
+    reading = _beyond(case, plan, rule.beyond, answer, rule, now=now)
     return () if reading is None else (_found(rule, answer, reading, now),)
 
 
@@ -83,7 +83,7 @@ def _of_reading(
 
 
 def _beyond(
-    case: Case, plan: Plan, measure: Measure, answer: Answer, rule: Symptom, now: datetime
+    case: Case, plan: Plan, measure: Measure, answer: Answer, rule: Symptom, *, now: datetime
 ) -> Reading | None:
     """Return the reading nearest before the end of the time around an answer that is beyond."""
     within = timedelta(hours=rule.within_h)
