@@ -90,7 +90,10 @@ class History:
             known.append(one)  # type: ignore[arg-type]
 
     def remove(self, observations: Iterable[UUID]) -> list[Timed]:
-        """Forget what was taken back, and return what of it was known."""
+        """Forget what was taken back, and return what was measured of it."""
+        observations = set(observations)
+        if any(one.response_id in observations for one in self.answers):
+            self.answers = [one for one in self.answers if one.response_id not in observations]
         gone = [one for each in observations if (one := self._by_id.pop(each, None)) is not None]
         for one in gone:
             known = self._list_of(one)
@@ -127,6 +130,15 @@ class History:
         first = bisect_left(self.answers, since, key=_answered)
         last = bisect_right(self.answers, until, lo=first, key=_answered)
         return self.answers[first:last]
+
+    def answer_before(self, question: str, answer: Answer) -> Answer | None:
+        """Return the newest answer to a question before another answer."""
+        for index in range(
+            bisect_left(self.answers, answer.answered_at, key=_answered) - 1, -1, -1
+        ):
+            if question in self.answers[index].values:
+                return self.answers[index]
+        return None
 
     def newest(self, family: Family) -> Reading | None:
         """Return the family's newest reading."""
