@@ -58,6 +58,7 @@ _DESTROYED: Final = (
         "at",
     ),
     _Table("alert", _OF_PATIENT, "raised_at"),
+    _Table("average", _OF_PATIENT, "issued_at"),
     _Table("provenance", _OF_PATIENT, "recorded"),
     _Table("receiver_news", _OF_PATIENT, "created_at"),
     _Table("receiver_patient", _OF_PATIENT, "last_at"),
