@@ -37,6 +37,7 @@ class Reason(StrEnum):
     MOVEMENT = "movement"
     CUFF_LOOSE = "cuff_loose"
     POSITION = "position"
+    DOUBTFUL = "doubtful"  # one of the three; which one is not kept any more
     FIRST_DAY = "first_day"
     OUTSIDE_WINDOW = "outside_window"
     ANOTHER_SITTING = "another_sitting"
@@ -56,6 +57,7 @@ _UNFIT: Final[Mapping[str, Reason]] = {
     "body_movement": Reason.MOVEMENT,
     "cuff_too_loose": Reason.CUFF_LOOSE,
     "improper_position": Reason.POSITION,
+    "questionable": Reason.DOUBTFUL,
 }
 
 

@@ -64,6 +64,7 @@ _DESTROYED: Final = (
         "created_at",
     ),
     _Table("message", _OF_PATIENT, "created_at"),
+    _Table("average", _OF_PATIENT, "issued_at"),
     _Table("provenance", _OF_PATIENT, "recorded"),
     _Table("receiver_news", _OF_PATIENT, "created_at"),
     _Table("receiver_patient", _OF_PATIENT, "last_at"),
