@@ -19,8 +19,11 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from ingest_service import registration
 from ingest_service.admission.decisions import DecisionError
+from ingest_service.canary.numbers import InUseError
 from ingest_service.commands import (
+    canary,
     destroy,
+    downtime,
     export,
     forget_raw,
     gateways,
@@ -34,8 +37,10 @@ from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
 from ingest_service.commands.release import address_of
 from ingest_service.configuring import ConfigurationError
 from ingest_service.destruction import DestructionError
+from ingest_service.downtime.files import SheetError
 from ingest_service.jobs import service as jobs
 from ingest_service.jobs.backlog import BacklogMetrics
+from ingest_service.jobs.canary import CanaryMetrics
 from ingest_service.jobs.configurations import keep_configured
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.jobs.gateways import GatewayMetrics
@@ -43,6 +48,8 @@ from ingest_service.jobs.listening import ListeningMetrics, listen, note_listeni
 from ingest_service.jobs.mailbox import Mailbox
 from ingest_service.jobs.uplink import Uplink
 from ingest_service.observability import Health, Metrics, log_as_json, served
+from ingest_service.outage import rules as outage_rules
+from ingest_service.outage.rules import DEFAULT, OutageRules, RulesError
 from ingest_service.registration import RegistrationError
 from ingest_service.settings import (
     JobsSettings,
@@ -71,7 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return USAGE
-    except (ConfigurationError, DecisionError, DestructionError) as error:
+    except (
+        *(ConfigurationError, DecisionError, DestructionError, RulesError),
+        *(InUseError, SheetError),
+    ) as error:
         print(error, file=sys.stderr)
         return FAILED
     except (RegistrationError, DictionaryError, OSError, psycopg.Error) as error:
@@ -110,7 +120,10 @@ def _parser() -> argparse.ArgumentParser:
     register.add_argument("file", type=Path)
     for command in (export, release):
         command.add(commands)
-    for timed in (quarantine, readings, receivers, gateways, hold, destroy, forget_raw):
+    for timed in (
+        *(quarantine, readings, receivers, gateways, hold, destroy, forget_raw),
+        *(canary, downtime),
+    ):
         timed.add(commands, _now)
     return parser
 
@@ -173,11 +186,12 @@ async def _work(settings: WorkerSettings) -> None:
 def _jobs(_arguments: argparse.Namespace) -> int:
     settings = load(JobsSettings, os.environ)
     log_as_json(settings.log_level)
-    asyncio.run(_keep_time(settings))
+    rules = outage_rules.read(settings.outage_rules) if settings.outage_rules else DEFAULT
+    asyncio.run(_keep_time(settings, rules))
     return OK
 
 
-async def _keep_time(settings: JobsSettings) -> None:
+async def _keep_time(settings: JobsSettings, outages: OutageRules) -> None:
     stop = _stop_signal()
     downlink = Downlink(address_of(settings, settings.jobs_client_id))
     registry = CollectorRegistry()
@@ -193,9 +207,16 @@ async def _keep_time(settings: JobsSettings) -> None:
     registry.register(backlog)
     standing = GatewayMetrics(_now)
     registry.register(standing)
+    passes = CanaryMetrics(_now)
+    registry.register(passes)
     async with connections.pool(settings.jobs_database, name="hemvital-jobs", size=4) as pool:
         app = jobs.app_of(
-            settings.jobs_database, pool, downlink, clock=_now, hole_age_s=settings.hole_age_s
+            settings.jobs_database,
+            pool,
+            downlink,
+            clock=_now,
+            hole_age_s=settings.hole_age_s,
+            outage_rules=outages,
         )
         with served(settings.http_host, settings.jobs_http_port, registry, health):
             downlink.start()
@@ -203,6 +224,7 @@ async def _keep_time(settings: JobsSettings) -> None:
             beside = (
                 backlog.keep_fresh(pool),
                 standing.keep_fresh(pool),
+                passes.keep_fresh(pool),
                 listen(pool, mailbox, uplink, heard),
                 note_listening(pool, uplink, _now),
                 keep_configured(pool, downlink, _now),
