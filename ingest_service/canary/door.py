@@ -181,7 +181,7 @@ def visit(door: Door, parcel: Parcel, *, within_s: float) -> Visit:
 
 
 def _send(client: Client, door: Door, parcel: Parcel) -> None:
-    """Say how the canary stands and hand the reading over; what paho keeps it sends when it can."""
+    """Say how the canary stands and hand the reading over; paho sends what it keeps."""
     client.publish(topic(door.gateway_id, Leaf.STATUS), parcel.status, qos=0, retain=True)
     given = Properties(PacketTypes.PUBLISH)
     given.UserProperty = list(parcel.properties)

@@ -45,8 +45,8 @@ _PAGE: Final = (
     _HEAD
     + """<h1>Reservrutin: ring dessa patienter, {{ unit }}</h1>
 <p><strong>Läget {{ written_at }}.</strong> {{ patients|length }} patienter, den som ska ringas
-först överst. Värden efter den tiden saknas. Arket innehåller patientuppgifter: lämna det inte framme,
-strimla det efteråt och för in i journalen vad som sagts.</p>
+först överst. Värden efter den tiden saknas. Arket innehåller patientuppgifter: lämna det inte
+framme, strimla det efteråt och för in i journalen vad som sagts.</p>
 <table>
 <thead><tr><th>Nr</th><th>Patient</th><th>Telefon</th><th>Senaste värden</th><th>Gränser</th>
 <th>Att göra enligt plan</th><th>Ringd kl, sign.</th></tr></thead>

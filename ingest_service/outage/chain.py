@@ -72,7 +72,9 @@ def follow(
         return Change(after=opened, event=Event.OPENED)
     if cause is not None:
         after = replace(standing, cause=cause, calm_since=None)
-        return Change(after=after) if after != standing else None
+        if after == standing:
+            return None
+        return Change(after=after, event=Event.CHANGED if cause != standing.cause else None)
     calm_since = standing.calm_since or now
     after = replace(standing, calm_since=calm_since)
     if now - calm_since >= rules.calm:

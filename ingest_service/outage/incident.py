@@ -41,6 +41,7 @@ class Event(StrEnum):
     OPENED = "opened"
     GROWN = "grown"
     SHRUNK = "shrunk"
+    CHANGED = "changed"  # another cause than before
     ENDED = "ended"
     MERGED = "merged"  # into one of every unit
 

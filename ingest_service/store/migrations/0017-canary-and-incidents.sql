@@ -140,7 +140,7 @@ END $$;
 
 REVOKE ALL ON FUNCTION canary_seen, canary_prune FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION canary_seen, canary_prune TO hemvital_jobs;
-GRANT SELECT, INSERT, DELETE ON canary_pass TO hemvital_jobs;
+GRANT SELECT, INSERT, UPDATE (stored_to, judged_to), DELETE ON canary_pass TO hemvital_jobs;
 GRANT SELECT ON canary_pass TO hemvital_ingest, hemvital_api, hemvital_canary;
 GRANT SELECT (id, is_synthetic) ON care_unit TO hemvital_jobs;
 
@@ -177,7 +177,8 @@ CREATE TABLE incident_event (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     incident_id uuid NOT NULL REFERENCES incident,
     at          timestamptz NOT NULL,
-    event       text NOT NULL CHECK (event IN ('opened', 'grown', 'shrunk', 'ended', 'merged')),
+    event       text NOT NULL CHECK (event IN
+                ('opened', 'grown', 'shrunk', 'changed', 'ended', 'merged')),
     cause       text NOT NULL,
     away        integer NOT NULL,
     affected    integer NOT NULL
