@@ -18,12 +18,12 @@ class CanaryMetrics(Collector):
     def __init__(self, clock: Callable[[], datetime], began_at: datetime) -> None:
         self.way = Way()
         self.pings: dict[str, int] = {"sent": 0, "failed": 0}
-        self._clock = clock
+        self.clock = clock
         self._began_at = began_at
 
     def collect(self) -> Iterable[Metric]:
         """Return the metrics; called in the thread of a scrape."""
-        way, now = self.way, self._clock()
+        way, now = self.way, self.clock()
         # A canary that nothing ever came of is as old as its process.
         age = now - (way.passed_at or self._began_at)
         yield GaugeMetricFamily(

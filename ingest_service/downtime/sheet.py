@@ -6,6 +6,7 @@ In Swedish alone: it is paper for a Swedish clinic on its worst day, and has no 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -114,6 +115,22 @@ _RISKS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One patient, in words."""
+
+    name: str
+    number: str
+    programme: str | None
+    alert: str | None
+    alert_text: str
+    risk: str
+    phone: str
+    values: Sequence[str]
+    limits: Sequence[str]
+    instruction: str
+
+
 def page(sheet: Sheet, zone: ZoneInfo) -> str:
     """Return one unit's list as HTML."""
     now = sheet.written_at
@@ -132,21 +149,21 @@ def key_page(unit: str, lines: Sequence[KeyLine], now: datetime, zone: ZoneInfo)
     )
 
 
-def _row(one: Listed, now: datetime, zone: ZoneInfo) -> Mapping[str, object]:
+def _row(one: Listed, now: datetime, zone: ZoneInfo) -> _Row:
     since = f" sedan {_moment(one.alert_since, zone)}" if one.alert_since else ""
     phone = "se arket över skyddade identiteter" if one.is_protected else one.phone or UNKNOWN
-    return {
-        "name": one.name,
-        "number": one.number,
-        "programme": one.programme,
-        "alert": one.alert,
-        "alert_text": f"{_ALERTS.get(one.alert or '', one.alert)}{since}",
-        "risk": _RISKS[one.risk],
-        "phone": phone,
-        "values": [_value(each, now, zone) for each in one.values],
-        "limits": [_limit(each) for each in one.limits],
-        "instruction": one.instruction or UNKNOWN,
-    }
+    return _Row(
+        name=one.name,
+        number=one.number,
+        programme=one.programme,
+        alert=one.alert,
+        alert_text=f"{_ALERTS.get(one.alert or '', one.alert)}{since}",
+        risk=_RISKS[one.risk],
+        phone=phone,
+        values=[_value(each, now, zone) for each in one.values],
+        limits=[_limit(each) for each in one.limits],
+        instruction=one.instruction or UNKNOWN,
+    )
 
 
 def _value(one: Value, now: datetime, zone: ZoneInfo) -> str:

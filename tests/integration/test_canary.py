@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import psycopg
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from psycopg import AsyncConnection
 
 from deploy.local.services import BROKER, DATABASE
 from ingest_service.canary import nobody
@@ -24,8 +26,9 @@ from ingest_service.jobs import service as jobs_service
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.store import canary as stored
 from ingest_service.store import connections
-from tests.support.api import running_api
-from tests.support.canary import canary, gave, job, known, outside
+from tests.support.api import Api, running_api
+from tests.support.canary import Outside, canary, gave, job, known, outside
+from tests.support.ingest import Home
 from tests.support.services import Broker, Database
 from tests.support.worker import keeping_time, wait_until, working
 
@@ -44,7 +47,7 @@ def passed_at(page_url: str) -> str | None:
 
 
 def metrics_of(one: Canary, now: datetime) -> dict[tuple[str, str], float]:
-    one.metrics._clock = lambda: now
+    one.metrics.clock = lambda: now
     registry = CollectorRegistry()
     registry.register(one.metrics)
     text = generate_latest(registry).decode()
@@ -55,8 +58,82 @@ def metrics_of(one: Canary, now: datetime) -> dict[tuple[str, str], float]:
     }
 
 
+@dataclass(slots=True, kw_only=True)
+class Chain:
+    """Everything that a reading passes, and the canary that goes through it."""
+
+    own: Database
+    home: Home
+    api: Api
+    ear: Outside
+    one: Canary
+    start: datetime
+
+    @property
+    def page(self) -> str:
+        return f"{self.api.monitoring_url}/canary"
+
+    def after(self, minutes: int) -> datetime:
+        return self.start + minutes * MINUTE
+
+    async def whole(self, at: datetime) -> None:
+        """Pass every part."""
+        assert await self.one.send(at) is Reached.DATABASE
+        assert (await job(self.own, at)).judged_to == at
+        await eventually(lambda: passed_at(self.page) == at.isoformat())
+        assert await self.one.look(at) is None
+
+    async def without_jobs(self, at: datetime) -> None:
+        assert await self.one.send(at) is Reached.DATABASE
+        assert await self.one.look(at) is Leg.JOB
+        assert metrics_of(self.one, at)["hemvital_canary_deaf", "job"] == 1
+        await self.whole(at)
+
+    async def without_judging(self, at: datetime) -> None:
+        """Store readings of a patient without limits: nothing judges them."""
+        self.home.execute("DELETE FROM limit_set")
+        assert await self.one.send(at) is Reached.DATABASE
+        assert (await job(self.own, at)).stored_to == at
+        assert await self.one.look(at) is Leg.JUDGED
+        await known(self.own, self.start)
+        await self.whole(at + MINUTE)
+
+    async def without_worker(self, at: datetime) -> None:
+        assert await self.one.send(at) is Reached.BROKER
+        await job(self.own, at)
+        assert await self.one.look(at) is Leg.STORED
+        assert self.one.metrics.way.why in {"no ingest worker is subscribed", "no receipt came"}
+
+    async def without_database(self, at: datetime) -> None:
+        self.own.services.kill(DATABASE)
+        assert await self.one.send(at) is Reached.BROKER
+        assert await self.one.look(at) is Leg.STORED
+        self.own.services.restart(DATABASE)
+        await eventually(lambda: is_back(self.home.count))
+        await sent_again(self.one, at + MINUTE)
+        await self.whole(at + MINUTE)
+
+    async def without_broker(self, at: datetime) -> None:
+        self.own.services.kill(BROKER)
+        assert await self.one.send(at) is Reached.NOWHERE
+        await job(self.own, at)
+        assert await self.one.look(at) is Leg.PUBLISHED
+        assert "ConnectionRefusedError" in (self.one.metrics.way.why or "")
+        self.own.services.restart(BROKER)
+        await sent_again(self.one, at + MINUTE)
+        await self.whole(at + MINUTE)
+
+    async def without_pages(self, at: datetime) -> None:
+        self.api.stop()
+        heard = len(self.ear.heard)
+        assert await self.one.send(at) is Reached.DATABASE
+        await job(self.own, at)
+        assert await self.one.look(at) is Leg.PAGE
+        assert len(self.ear.heard) == heard  # silence, though all but the pages works
+
+
 async def test_each_part_that_dies_is_named(own: Database, tmp_path: Path) -> None:
-    """A pass every four minutes; one part dies between two of them, and comes back."""
+    """A pass every few minutes; one part dies between two of them, and comes back."""
     start = datetime.now(UTC) - 28 * MINUTE
     home = await known(own, start)
     with outside() as ear, running_api(tmp_path, dsn=own.dsn("hemvital_api")) as api:
@@ -64,80 +141,28 @@ async def test_each_part_that_dies_is_named(own: Database, tmp_path: Path) -> No
         async with canary(
             own, tmp_path / "canary", start, page_url=page, heartbeat_url=ear.url
         ) as one:
-
-            async def whole(at: datetime) -> None:
-                assert await one.send(at) is Reached.DATABASE
-                assert (await job(own, at)).judged_to == at
-                await eventually(lambda: passed_at(page) == at.isoformat())
-                assert await one.look(at) is None
-
+            chain = Chain(own=own, home=home, api=api, ear=ear, one=one, start=start)
             with working(own, tmp_path / "worker-1.log"):
-                await whole(start)
+                await chain.whole(start)
                 assert ear.heard == ["/ping/secret-key"]
                 assert await one.look(start) is None
                 assert len(ear.heard) == 1  # one sign of life for each reading
-                found = metrics_of(one, start + 2 * MINUTE)
+                found = metrics_of(one, chain.after(2))
                 assert found["hemvital_canary_age_seconds", ""] == 120
                 assert found["hemvital_canary_heartbeats_total", "sent"] == 1
 
-                # The jobs: nobody looks.
-                at = start + 4 * MINUTE
-                assert await one.send(at) is Reached.DATABASE
-                assert await one.look(at) is Leg.JOB
-                assert metrics_of(one, at)["hemvital_canary_deaf", "job"] == 1
-                await whole(at)
-
-                # Judging: a patient without limits is stored and judged by nothing.
-                at = start + 8 * MINUTE
-                home.execute("DELETE FROM limit_set")
-                assert await one.send(at) is Reached.DATABASE
-                assert (await job(own, at)).stored_to == at
-                assert await one.look(at) is Leg.JUDGED
-                await known(own, start)
-                await whole(at + MINUTE)
-
-            # The worker: nobody is subscribed, and the broker says so or keeps it for its return.
-            at = start + 13 * MINUTE
-            assert await one.send(at) is Reached.BROKER
-            await job(own, at)
-            assert await one.look(at) is Leg.STORED
-            assert one.metrics.way.why in {"no ingest worker is subscribed", "no receipt came"}
+                await chain.without_jobs(chain.after(4))
+                await chain.without_judging(chain.after(8))
+            await chain.without_worker(chain.after(13))
             with working(own, tmp_path / "worker-2.log"):
-                await whole(at + MINUTE)
-
-                # The database: the worker waits, and nothing is receipted.
-                at = start + 18 * MINUTE
-                own.services.kill(DATABASE)
-                assert await one.send(at) is Reached.BROKER
-                assert await one.look(at) is Leg.STORED
-                own.services.restart(DATABASE)
-                await eventually(lambda: is_back(home.count))
-                await sent_again(one, at + MINUTE)
-                await whole(at + MINUTE)
-
-                # The broker: the door is shut.
-                at = start + 23 * MINUTE
-                own.services.kill(BROKER)
-                assert await one.send(at) is Reached.NOWHERE
-                await job(own, at)
-                assert await one.look(at) is Leg.PUBLISHED
-                assert "ConnectionRefusedError" in (one.metrics.way.why or "")
-                own.services.restart(BROKER)
-                await sent_again(one, at + MINUTE)
-                await whole(at + MINUTE)
-
-                # The pages: they hear nothing more.
-                api.stop()
-                at = start + 28 * MINUTE
-                heard = len(ear.heard)
-                assert await one.send(at) is Reached.DATABASE
-                await job(own, at)
-                assert await one.look(at) is Leg.PAGE
-                assert len(ear.heard) == heard  # silence, though all but the pages works
-                assert metrics_of(one, at)["hemvital_canary_age_seconds", ""] == 240
+                await chain.whole(chain.after(14))
+                await chain.without_database(chain.after(18))
+                await chain.without_broker(chain.after(23))
+                await chain.without_pages(chain.after(28))
+                assert metrics_of(one, chain.after(28))["hemvital_canary_age_seconds", ""] == 240
 
     causes = [row["cause"] for row in home.rows("incident_event") if row["event"] != "ended"]
-    # While the database was away nothing could be written: there the outside hears no sign of life.
+    # While the database was away nothing could be written; the outside heard no sign of life.
     assert causes == ["leg_job", "leg_judged", "leg_stored", "leg_published", "leg_page"]
     assert home.count("quarantine") == 0
     assert home.count("gateway_epoch WHERE hole_since IS NOT NULL") == 0
@@ -173,9 +198,8 @@ async def test_the_jobs_process_takes_its_step_and_ages_are_scraped(
             assert await one.look(datetime.now(UTC)) is None
 
             text = jobs.get("/metrics")[1]
-            async with connections.pool(own.dsn("hemvital_api"), name="api", size=1) as pool:
-                async with pool.connection() as connection:
-                    age = await stored.age(connection, now + 7 * MINUTE)
+            async with await AsyncConnection.connect(own.dsn("hemvital_api")) as connection:
+                age = await stored.age(connection, now + 7 * MINUTE)
 
     legs = {
         sample.labels["leg"]: sample.value

@@ -170,8 +170,7 @@ async def test_nobody_is_seen_by_nobody(database: Database, tmp_path: Path) -> N
         ("UPDATE care_unit SET is_synthetic = true WHERE id = %s", [UNIT]),
         # Nobody's readings become the canary's, nor the canary's anybody's.
         (
-            "INSERT INTO assignment (id, device_id, patient_id, valid, decided_by)"
-            " VALUES (gen_random_uuid(), 'another', %s, '[,)', 'x')",
+            "INSERT INTO assignment SELECT gen_random_uuid(), 'another', 1, %s, '[,)', false, ''",
             [nobody.PATIENT],
         ),
         (
