@@ -28,6 +28,8 @@ from ingest_service.store.connections import Pool
 logger = logging.getLogger(__name__)
 
 EVERY_S: Final = 60.0
+#: Second of the minute: the jobs look at its beginning, and shall find a fresh one.
+_AT_S: Final = 45.0
 LOOK_S: Final = 5.0
 _ASK_S: Final = 5.0
 _MOST_ANSWER_BYTES: Final = 4096
@@ -189,10 +191,8 @@ async def serve(one: Canary, stop: asyncio.Event, clock: Callable[[], datetime])
 
     async def send() -> None:
         while True:
-            began = asyncio.get_running_loop().time()
             await one.send(clock())
-            took_s = asyncio.get_running_loop().time() - began
-            await asyncio.sleep(max(EVERY_S - took_s, 1.0))
+            await asyncio.sleep(until_next_s(clock()))
 
     async def look() -> None:
         while True:
@@ -204,3 +204,12 @@ async def serve(one: Canary, stop: asyncio.Event, clock: Callable[[], datetime])
         await stop.wait()  # no deadline: that is a service's life
         for step in steps:
             step.cancel()
+
+
+def until_next_s(now: datetime) -> float:
+    """Return how long to wait before the next reading.
+
+    >>> until_next_s(datetime(2026, 3, 1, 9, 41, 46))
+    59.0
+    """
+    return (_AT_S - now.second - now.microsecond / 1e6) % EVERY_S or EVERY_S

@@ -28,7 +28,7 @@ LEGS = ("published", "stored", "looked_at", "judged", "page")
 def test_the_first_leg_that_is_late_is_the_deaf_one(fresh: int, deaf: Leg | None) -> None:
     times = {leg: FRESH if place < fresh else OLD for place, leg in enumerate(LEGS)}
 
-    assert legs.deaf(Way(**times), began_at=OLD, now=NOW) is deaf
+    assert legs.deaf(merged(Way(), **times), began_at=OLD, now=NOW) is deaf
 
 
 def test_the_age_is_of_the_newest_reading_that_passed_every_part() -> None:
