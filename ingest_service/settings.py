@@ -71,6 +71,7 @@ class JobsSettings(BrokerSettings):
     jobs_client_id: Annotated[str, Field(min_length=1, max_length=64)] = "ingest-jobs"
     jobs_http_port: Annotated[int, Field(ge=0, le=65535)] = 9465
     hole_age_s: Annotated[int, Field(ge=1, le=86_400)] = 60
+    outage_rules: Path | None = None
     notification_secrets: Path | None = None
     notification_authority: Path | None = None
     notification_networks: str = ""
@@ -102,7 +103,34 @@ class ClockSettings(_Settings):
     database: str
     jobs_database: str
     http_host: str = "127.0.0.1"
-    clock_http_port: Annotated[int, Field(ge=0, le=65535)] = 9467
+    clock_http_port: Annotated[int, Field(ge=0, le=65535)] = 9468
+
+
+class CanarySettings(_Settings):
+    """For the canary's process: it comes in as gateways do, and knows no service's certificate."""
+
+    canary_database: str
+    canary_state: Path
+    canary_broker_host: str = "localhost"
+    canary_broker_port: Annotated[int, Field(ge=1, le=65535)] = 8883
+    canary_broker_authority: Path
+    canary_broker_certificate: Path
+    canary_broker_key: Path
+    canary_page_url: Annotated[str, Field(pattern="^https?://")] | None = None
+    canary_heartbeat_url: Annotated[str, Field(pattern="^https?://")] | None = None
+    canary_http_port: Annotated[int, Field(ge=0, le=65535)] = 9466
+    http_host: str = "127.0.0.1"
+
+
+class DowntimeSettings(_Settings):
+    """For whoever writes the downtime list; without a directory nothing is written."""
+
+    downtime_database: str
+    downtime_directory: Path
+    downtime_timezone: str = "Europe/Stockholm"
+    downtime_every_min: Annotated[int, Field(ge=1, le=24 * 60)] = 15
+    downtime_http_port: Annotated[int, Field(ge=0, le=65535)] = 9467
+    http_host: str = "127.0.0.1"
 
 
 _ALL: Final = (
@@ -113,6 +141,8 @@ _ALL: Final = (
     WorkerSettings,
     JobsSettings,
     ClockSettings,
+    CanarySettings,
+    DowntimeSettings,
 )
 _T = TypeVar("_T", bound=_Settings)
 

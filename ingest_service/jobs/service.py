@@ -9,11 +9,12 @@ from typing import Final
 
 from procrastinate import App, PsycopgConnector
 
-from ingest_service.jobs import notifications
+from ingest_service.jobs import canary, notifications, outage
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.jobs.holes import ask_for_missing
 from ingest_service.jobs.restored import tell_gateways
 from ingest_service.observability import Health
+from ingest_service.outage.rules import DEFAULT, OutageRules
 from ingest_service.store import connections
 from ingest_service.store.connections import Pool
 
@@ -33,6 +34,7 @@ def app_of(
     *,
     clock: Callable[[], datetime],
     hole_age_s: int,
+    outage_rules: OutageRules = DEFAULT,
 ) -> App:
     """Return the jobs with what they need, not yet open."""
     app = App(connector=PsycopgConnector(conninfo=connections.bounded(dsn, "hemvital-jobs")))
@@ -47,6 +49,17 @@ def app_of(
     @app.task(queue=_QUEUE, name="tell_gateways", queueing_lock="tell_gateways")
     async def tell(timestamp: int) -> None:  # noqa: ARG001 procrastinate gives it
         await tell_gateways(pool, downlink, now=clock())
+
+    @app.periodic(cron=_EVERY_MINUTE)
+    @app.task(queue=_QUEUE, name="canary", queueing_lock="canary")
+    async def see_canary(timestamp: int) -> None:  # noqa: ARG001 procrastinate gives it
+        await canary.look(pool, now=clock())
+        await canary.prune(pool, now=clock())
+
+    @app.periodic(cron=_EVERY_MINUTE)
+    @app.task(queue=_QUEUE, name="outage", queueing_lock="outage")
+    async def watch_outages(timestamp: int) -> None:  # noqa: ARG001 procrastinate gives it
+        await outage.watch(pool, now=clock(), rules=outage_rules)
 
     return app
 
