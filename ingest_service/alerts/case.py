@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from ingest_service.alerts.alert import Alert, Event
+from ingest_service.alerts.alert import Alert, Event, Undoable
+from ingest_service.alerts.backup import Agreement, Handover
 from ingest_service.alerts.history import History
 from ingest_service.messages.message import Cancellation, Message
 from ingest_service.plans.hours import Hours
@@ -52,8 +53,9 @@ class Case:
 
     ``alerts`` and ``ended`` are by rule. ``judged_through`` is the instant up to which time has
     been judged: deadlines before it are done with. ``changes`` and ``messages`` grow by each
-    input, in order, as do ``cancellations`` (messages that are not to be sent any more); whoever
-    drives the case writes them and clears them.
+    input, in order, as do ``cancellations`` (messages that are not to be sent any more) and
+    ``handovers`` (to whom an alert was opened); whoever drives the case writes them and clears
+    them. ``agreements`` are the unit's with its backup units.
     """
 
     patient_id: UUID
@@ -68,6 +70,9 @@ class Case:
     changes: list[Change] = field(default_factory=list[Change])
     messages: list[Message] = field(default_factory=list[Message])
     cancellations: list[Cancellation] = field(default_factory=list[Cancellation])
+    handovers: list[Handover] = field(default_factory=list[Handover])
+    agreements: tuple[Agreement, ...] = ()
+    is_deceased: bool = False
 
     def change(
         self,
@@ -77,13 +82,19 @@ class Case:
         at: datetime,
         by: str = BY_RULES,
         detail: Mapping[str, msgspec.Raw | str] | None = None,
+        undo: Undoable | None = None,
     ) -> None:
-        """Let an alert become this, and note why."""
-        if alert.is_open:
-            self.alerts[alert.rule] = alert
+        """Let an alert become this, and note why; only a person's action gives an ``undo``."""
+        known = self.find(alert.id)
+        version = 1 if known is None else known.version + 1
+        has_moved = known is None or (known.state, known.owner) != (alert.state, alert.owner)
+        if has_moved and event is not Event.UNDONE:
+            alert = replace(alert, state_by=by, state_at=at, undo=undo, version=version)
         else:
-            self.alerts.pop(alert.rule, None)
-            self.ended[alert.rule] = alert
+            alert = replace(alert, undo=undo, version=version)
+        if known is not None and known.is_open is not alert.is_open:
+            (self.alerts if known.is_open else self.ended).pop(known.rule)
+        (self.alerts if alert.is_open else self.ended)[alert.rule] = alert
         self.changes.append(Change(alert=alert, event=event, by=by, at=at, detail=detail or {}))
 
     def plan_at(self, now: datetime) -> Plan | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Protocol
 
-from ingest_service.alerts import latch
+from ingest_service.alerts import latch, life
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.finding import Finding
 
@@ -73,8 +73,22 @@ class Confirmation:
                 latch.time_out(case, alert, at=at)
 
 
+class Lifetimes:
+    """Alerts that nobody took or finished in time, and pauses that are over."""
+
+    def next_at(self, case: Case, after: datetime) -> datetime | None:  # noqa: ARG002 overdue too
+        """Return when time next does something to an alert."""
+        dues = (life.due_of(alert) for alert in case.alerts.values())
+        return min((due for due in dues if due is not None), default=None)
+
+    def pass_at(self, case: Case, at: datetime) -> None:
+        """Let what is due at that time happen to each."""
+        for alert in tuple(case.alerts.values()):
+            life.pass_deadline(case, alert, at)
+
+
 #: Of single alerts, in the order in which they happen at one instant.
-OF_ALERTS: Final[tuple[TimeRule, ...]] = (Confirmation(),)
+OF_ALERTS: Final[tuple[TimeRule, ...]] = (Confirmation(), Lifetimes())
 
 #: Of what was to be measured; they look at what has come, so they wait for `advance`.
 OF_PLANS: Final[tuple[TimeRule, ...]] = ()

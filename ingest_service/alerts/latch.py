@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from msgspec import structs
 
-from ingest_service.alerts import certainty, naming, worse
+from ingest_service.alerts import certainty, life, naming, worse
 from ingest_service.alerts.alert import Alert, Event, Evidence, Facts, State
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.episodes import BY_ITSELF, NOT_CONFIRMED
@@ -90,7 +90,9 @@ def time_out(case: Case, alert: Alert, *, at: datetime) -> None:
         confirm_by=None,
     )
     event = Event.RAISED if alert.state is State.AWAITING else Event.RERAISED
-    case.change(as_new(raised, at), event, at=at, detail=_detail(alert, event, last))
+    case.change(
+        life.on_raised(case, raised, now=at), event, at=at, detail=_detail(alert, event, last)
+    )
 
 
 def pending(alert: Alert) -> tuple[Evidence, ...]:
@@ -119,19 +121,6 @@ def not_needed(case: Case, alert: Alert) -> None:
             alert_id=alert.id,
             kinds=frozenset({request}),
         )
-    )
-
-
-def as_new(alert: Alert, at: datetime) -> Alert:
-    """Return an alert as it waits from now on, for anybody to take."""
-    return replace(
-        alert,
-        state=State.NEW,
-        raised_at=at,
-        owner=None,
-        paused_until=None,
-        pause_reason=None,
-        escalations=0,
     )
 
 
@@ -265,7 +254,8 @@ def _raise(case: Case, alert: Alert, finding: Finding, now: datetime) -> None:
         confirm_by=confirm_by,
     )
     last = finding.evidence[-1] if finding.evidence else None
-    case.change(as_new(raised, now), event, at=now, detail=_detail(alert, event, last))
+    raised = life.on_raised(case, raised, now=now)
+    case.change(raised, event, at=now, detail=_detail(alert, event, last))
 
 
 def _join(case: Case, alert: Alert, finding: Finding, now: datetime) -> None:
