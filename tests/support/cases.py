@@ -195,10 +195,8 @@ def taken(one: Case, rule: str) -> Alert:
     return alert
 
 
-def resolved(one: Case, rule: str, at: datetime) -> Alert:
+def resolved(one: Case, rule: str, at: datetime, outcome: str = "advice_given") -> Alert:
     """Let a nurse end the open alert of a rule."""
-    alert = replace(
-        one.alerts.pop(rule), state=State.RESOLVED, outcome="advice_given", resolved_at=at
-    )
+    alert = replace(one.alerts.pop(rule), state=State.RESOLVED, outcome=outcome, resolved_at=at)
     one.ended[rule] = alert
     return alert
