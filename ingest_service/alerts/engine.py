@@ -2,8 +2,7 @@
 
 Pure: the `Case` that is given changes, and says in ``changes``, ``messages`` and ``cancellations``
 what became of it; whoever drives it stores that. What goes wrong is raised, and the caller says
-that a person must look (`could_not_judge`). Rule ``limit`` comes first, so that what it found is
-noted whatever goes wrong after it.
+that a person must look (`could_not_judge`).
 """
 
 from __future__ import annotations

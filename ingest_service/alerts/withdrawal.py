@@ -26,9 +26,7 @@ def withdraw(
 ) -> None:
     """Mark what an alert rests on as taken back, if it does (A8).
 
-    A red that was raised is withdrawn only by a person: somebody may have acted on it, and what is
-    left of its evidence may be enough. A yellow one, or one that was never raised, ends by itself
-    when it has nothing left to stand on.
+    One that waits for a second value, and was never raised, ends when nothing waits any more.
     """
     mine = [one.observation_id for one in alert.standing if one.observation_id in observations]
     if not mine:

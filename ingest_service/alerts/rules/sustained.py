@@ -11,7 +11,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -50,7 +50,7 @@ def _found(
 ) -> Iterator[Finding]:
     name = f"sustained.{rule.id}"
     dealt_with_at = episodes.dealt_with_at(case, name, now=now)
-    known = list(islice(_recent(case, reading, rule.measure, dealt_with_at), _MOST))
+    known = islice(_recent(case, reading, rule.measure, dealt_with_at), _MOST)
     beyond = (_days if rule.unit == "days" else _readings)(plan, rule, known, bound)
     if len(beyond) < rule.count:
         return
@@ -86,14 +86,14 @@ def _recent(
 
 
 def _readings(
-    plan: Plan, rule: Sustained, known: Sequence[Reading], bound: Decimal
+    plan: Plan, rule: Sustained, known: Iterable[Reading], bound: Decimal
 ) -> list[Reading]:
     del plan
-    last = known[: rule.of]
+    last = islice(known, rule.of)
     return [one for one in last if _is_beyond(one.values[rule.measure], bound, rule.side)]
 
 
-def _days(plan: Plan, rule: Sustained, known: Sequence[Reading], bound: Decimal) -> list[Reading]:
+def _days(plan: Plan, rule: Sustained, known: Iterable[Reading], bound: Decimal) -> list[Reading]:
     """Return of each of the last days whose mean is beyond the reading that is furthest out."""
     days: dict[date, list[Reading]] = {}
     for one in known:

@@ -80,6 +80,7 @@ class Step:
     """How an alert was before a person's last action, and how it was after it."""
 
     by: str
+    at: datetime
     before: Alert
     after: Alert
 
@@ -186,15 +187,19 @@ class Ward(RuleBasedStateMachine):
             return
         event(name)
         assert len(self.case.changes) - changes <= 1
+        if not isinstance(action, Note | Reopen | Undo):
+            held_by = action.held_by if isinstance(action, Assign) else by
+            assert alert.owner in {None, held_by}, "nobody acts on what is another's"
         if isinstance(action, Undo):
             step = self.steps[alert.id]
             assert step.by == by
+            assert self.now - step.at <= timedelta(seconds=10)
             assert step.after is alert, "nothing happened in between"
             assert said(after) == said(step.before)
         self._read()
         if len(self.case.changes) > changes and not isinstance(action, Undo):
             before = alert if after.id == alert.id else self._was(after.id)
-            self.steps[after.id] = Step(by, before, after)
+            self.steps[after.id] = Step(by, self.now, before, after)
 
     def _check_refusal(self, alert: Alert, error: ActionError) -> None:
         assert self.case.find(alert.id) is alert
