@@ -16,7 +16,8 @@ NOT_CONFIRMED: Final = "not_confirmed"
 #: All that it rested on was taken back.
 EVIDENCE_WITHDRAWN: Final = "evidence_withdrawn"
 
-_BY_ITSELF: Final = frozenset({NOT_CONFIRMED, EVIDENCE_WITHDRAWN})
+#: How alerts end that no person ended.
+BY_ITSELF: Final = frozenset({NOT_CONFIRMED, EVIDENCE_WITHDRAWN})
 
 #: So long what goes on is no news. Ours, for a clinician to change: a patient who stays beyond
 #: limits is named again once a week, however often somebody closed it.
@@ -30,7 +31,7 @@ def dealt_with(case: Case, rule: str, *, now: datetime) -> Alert | None:
     nothing.
     """
     alert = case.ended.get(rule)
-    if alert is None or alert.resolved_at is None or alert.outcome in _BY_ITSELF:
+    if alert is None or alert.resolved_at is None or alert.outcome in BY_ITSELF:
         return None
     if now - alert.resolved_at > LONGEST or not alert.standing:
         return None

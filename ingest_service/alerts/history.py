@@ -66,19 +66,23 @@ class History:
     answers: list[Answer] = field(default_factory=list[Answer])
     _by_id: dict[UUID, Timed] = field(default_factory=dict[UUID, Timed], init=False, repr=False)
 
+    _responses: set[UUID] = field(default_factory=set[UUID], init=False, repr=False)
+
     def __post_init__(self) -> None:
         """Bring what was given in order."""
         for known in self.readings.values():
             known.sort(key=_key)
         self.attempts.sort(key=_key)
         self.answers.sort(key=_answered)
+        self._responses = {one.response_id for one in self.answers}
         for timed in (*self.readings.values(), self.attempts):
             self._by_id.update((one.observation_id, one) for one in timed)
 
     def add(self, one: Reading | Attempt | Answer) -> None:
         """Take one in at its place; one with the same id is replaced."""
         if isinstance(one, Answer):
-            self.answers = [a for a in self.answers if a.response_id != one.response_id]
+            self.remove((one.response_id,))
+            self._responses.add(one.response_id)
             insort(self.answers, one, key=_answered)
             return
         self.remove((one.observation_id,))
@@ -90,7 +94,11 @@ class History:
             known.append(one)  # type: ignore[arg-type]
 
     def remove(self, observations: Iterable[UUID]) -> list[Timed]:
-        """Forget what was taken back, and return what of it was known."""
+        """Forget what was taken back, and return what was measured of it."""
+        observations = set(observations)
+        if not self._responses.isdisjoint(observations):
+            self._responses -= observations
+            self.answers = [one for one in self.answers if one.response_id not in observations]
         gone = [one for each in observations if (one := self._by_id.pop(each, None)) is not None]
         for one in gone:
             known = self._list_of(one)
@@ -127,6 +135,15 @@ class History:
         first = bisect_left(self.answers, since, key=_answered)
         last = bisect_right(self.answers, until, lo=first, key=_answered)
         return self.answers[first:last]
+
+    def answer_before(self, question: str, answer: Answer) -> Answer | None:
+        """Return the newest answer to a question before another answer."""
+        for index in range(
+            bisect_left(self.answers, answer.answered_at, key=_answered) - 1, -1, -1
+        ):
+            if question in self.answers[index].values:
+                return self.answers[index]
+        return None
 
     def newest(self, family: Family) -> Reading | None:
         """Return the family's newest reading."""

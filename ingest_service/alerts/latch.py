@@ -18,7 +18,7 @@ from msgspec import structs
 from ingest_service.alerts import certainty, life, naming, worse
 from ingest_service.alerts.alert import Alert, Event, Evidence, Facts, State
 from ingest_service.alerts.case import Case
-from ingest_service.alerts.episodes import NOT_CONFIRMED
+from ingest_service.alerts.episodes import BY_ITSELF, NOT_CONFIRMED
 from ingest_service.alerts.finding import Finding
 from ingest_service.alerts.history import Reading
 from ingest_service.messages import kinds
@@ -37,7 +37,8 @@ def join(case: Case, finding: Finding, *, now: datetime) -> None:
     """Let a finding raise the patient's alert of its rule, raise it again, or join it."""
     alert = case.alerts.get(finding.rule)
     if alert is None:
-        _begin(case, finding, now)
+        if not _was_dealt_with(case, finding):
+            _begin(case, finding, now)
         return
     new = _new(alert, finding)
     if not new and finding.evidence:
@@ -103,6 +104,32 @@ def pending(alert: Alert) -> tuple[Evidence, ...]:
         for one in alert.standing
         if one.level is Level.RED and DISPROVED not in one.flags and not one.is_raise
     )
+
+
+def not_needed(case: Case, alert: Alert) -> None:
+    """Let the request to measure again go unsaid, if it has not been said yet."""
+    if alert.confirm_by is None:
+        return
+    request = Kind.REMEASURE_REQUEST
+    case.messages[:] = [
+        one for one in case.messages if one.kind is not request or one.alert_id != alert.id
+    ]
+    case.cancellations.append(
+        Cancellation(
+            patient_id=case.patient_id,
+            cause=Cause.VALUE_CAME,
+            alert_id=alert.id,
+            kinds=frozenset({request}),
+        )
+    )
+
+
+def _was_dealt_with(case: Case, finding: Finding) -> bool:
+    """Tell whether a person has ended an alert that rests on just this: it is judged once more."""
+    ended = case.ended.get(finding.rule)
+    if ended is None or ended.outcome in BY_ITSELF or not finding.evidence:
+        return False
+    return not _new(ended, replace(finding, evidence=finding.evidence[-1:]))
 
 
 def _begin(case: Case, finding: Finding, now: datetime) -> None:
@@ -207,27 +234,9 @@ def _disprove(case: Case, alert: Alert, reading: Reading, now: datetime) -> None
     left = replace(alert, readings=readings, confirm_by=None)
     if alert.state is State.AWAITING:
         left = replace(left, state=State.RESOLVED, outcome=NOT_CONFIRMED, resolved_at=now)
-    _not_needed(case, alert)
+    not_needed(case, alert)
     detail = {"by": str(reading.observation_id)}
     case.change(left, Event.NOT_CONFIRMED, at=now, detail=detail)
-
-
-def _not_needed(case: Case, alert: Alert) -> None:
-    """Let the request to measure again go unsaid, if it has not been said yet."""
-    if alert.confirm_by is None:
-        return
-    request = Kind.REMEASURE_REQUEST
-    case.messages[:] = [
-        one for one in case.messages if one.kind is not request or one.alert_id != alert.id
-    ]
-    case.cancellations.append(
-        Cancellation(
-            patient_id=case.patient_id,
-            cause=Cause.VALUE_CAME,
-            alert_id=alert.id,
-            kinds=frozenset({request}),
-        )
-    )
 
 
 def _raise(case: Case, alert: Alert, finding: Finding, now: datetime) -> None:
@@ -237,7 +246,7 @@ def _raise(case: Case, alert: Alert, finding: Finding, now: datetime) -> None:
     # A red that is still waited for keeps its deadline where a yellow value has grown worse.
     confirm_by = None if priority is Level.RED else alert.confirm_by
     if confirm_by is None:
-        _not_needed(case, alert)
+        not_needed(case, alert)
     raised = replace(
         _grown(alert, finding, is_raise=True),
         priority=priority,

@@ -51,14 +51,15 @@ def is_worse(new: Iterable[Evidence], reference: Sequence[Evidence], limits: Pla
 
 def values_of(evidence: Evidence) -> dict[Measure, Decimal]:
     """Return the values that a piece of evidence has, by measure."""
+    found: dict[Measure, Decimal] = {}
+    if evidence.systolic is not None:
+        found[Measure.SYSTOLIC] = evidence.systolic
+    if evidence.diastolic is not None:
+        found[Measure.DIASTOLIC] = evidence.diastolic
     family = FAMILY_OF_CODE.get(evidence.code)
-    if family is None:
-        return {}
-    if family is Family.BLOOD_PRESSURE:
-        given = {Measure.SYSTOLIC: evidence.systolic, Measure.DIASTOLIC: evidence.diastolic}
-    else:
-        given = {_SINGLE[family]: evidence.value}
-    return {measure: value for measure, value in given.items() if value is not None}
+    if evidence.value is not None and family is not None and family in _SINGLE:
+        found[_SINGLE[family]] = evidence.value
+    return found
 
 
 def distance(evidence: Evidence, limits: PlanLimits) -> Decimal:
@@ -76,9 +77,10 @@ def distance(evidence: Evidence, limits: PlanLimits) -> Decimal:
 def _is_worse(one: Evidence, reference: Sequence[Evidence], limits: PlanLimits) -> bool:
     if one.level is None:
         return False
-    if one.code not in FAMILY_OF_CODE:
+    values = values_of(one)
+    if not values:
         return _is_worse_answer(one, reference)
-    for measure, value in values_of(one).items():
+    for measure, value in values.items():
         own = limits.get(measure)
         if own is None:
             continue

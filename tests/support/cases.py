@@ -72,7 +72,7 @@ def plan(
     limits_when: Mapping[Condition, Mapping[Measure, Limits]] | None = None,
     usual: Sequence[Usual] = (),
 ) -> Plan:
-    """Return a plan in force; by itself it confirms nothing, so that each red is raised at once."""
+    """Return a plan in force; by itself it confirms nothing: each red is raised at once."""
     confirm = Confirm(within_min=within_min, yellow=yellow)
     return Plan(
         id=UUID(int=3),
@@ -156,9 +156,7 @@ def weight(value: str, at: datetime = NOW, *flags: str) -> Reading:
 
 def attempt(at: datetime, code: str = "85354-9", identity: UUID | None = None) -> Attempt:
     """Return a failed attempt."""
-    return Attempt(
-        observation_id=identity or uuid4(), code=code, effective_at=at, received_at=at
-    )
+    return Attempt(observation_id=identity or uuid4(), code=code, effective_at=at, received_at=at)
 
 
 def answer(at: datetime, **values: int) -> Answer:
@@ -180,9 +178,7 @@ def take(one: Case, *readings: Reading) -> Case:
 
 def events(one: Case, rule: str | None = None) -> list[Event]:
     """Return what happened, in order, to one rule's alerts or to all."""
-    return [
-        change.event for change in one.changes if rule is None or change.alert.rule == rule
-    ]
+    return [change.event for change in one.changes if rule is None or change.alert.rule == rule]
 
 
 def taken(one: Case, rule: str) -> Alert:

@@ -32,6 +32,9 @@ VERSION: Final = 2
 # time must not hold up the others.
 _MOST: Final = 200
 
+# So close before a yellow reading, one beyond limits is told with it.
+_NEAR: Final = timedelta(hours=1)
+
 
 def judge(case: Case, reading: Reading, *, now: datetime) -> Iterable[Finding]:
     """Return what a reading means by its patient's limits; at most one finding."""
@@ -150,6 +153,8 @@ def _yellow(
         before = _beyond_before(case, plan, reading, now)
         policy = plan.confirm_of(reading.family).yellow
         is_single = not before and not _is_beyond_after(case, plan, reading, now)
+        if policy is not YellowReading.CONFIRMED and not _is_near(before, reading):
+            before = ()
         if policy is YellowReading.SHOWN:
             return
         if policy is YellowReading.CONFIRMED and is_single:
@@ -165,6 +170,10 @@ def _yellow(
         facts=Facts(is_unconfirmed=certainty.is_uncertain(reading.flags)),
         is_doubtful=certainty.is_uncertain(reading.flags),
     )
+
+
+def _is_near(before: tuple[Evidence, ...], reading: Reading) -> bool:
+    return all(reading.effective_at - one.effective_at <= _NEAR for one in before)
 
 
 def _is_dealt_with(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ingest_service.alerts import engine, levels
 from ingest_service.alerts.alert import Event, State
+from ingest_service.alerts.history import Reading
 from ingest_service.plans.limits import Level, Measure
 from tests.support.cases import (
     NOW,
@@ -40,9 +41,9 @@ SPO2 = {
 }
 
 
-def level(rule: str, *values: str) -> Level | None:
-    reading = pressure(*values) if len(values) == 2 else saturation(*values)
-    alert = take(case(plan(PRESSURE | SPO2)), reading).alerts.get(rule)
+def level(reading: Reading) -> Level | None:
+    patient = take(case(plan(PRESSURE | SPO2)), reading)
+    alert = next(iter(patient.alerts.values()), None)
     return alert.readings[-1].level if alert else None
 
 
@@ -65,7 +66,7 @@ def level(rule: str, *values: str) -> Level | None:
 def test_a_pressure_is_as_urgent_as_its_worse_value(
     systolic: str, diastolic: str, expected: Level | None
 ) -> None:
-    assert level("limit.blood_pressure", systolic, diastolic) is expected
+    assert level(pressure(systolic, diastolic)) is expected
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_a_pressure_is_as_urgent_as_its_worse_value(
     ],
 )
 def test_a13_saturation_has_two_sides(value: str, expected: Level | None) -> None:
-    assert level("limit.spo2", value) is expected
+    assert level(saturation(value)) is expected
 
 
 def test_a_measure_without_limits_is_not_judged() -> None:

@@ -10,8 +10,8 @@ from decimal import Decimal
 
 import pytest
 
-from ingest_service.plans.limits import Limits, Measure, PlanLimits
 from ingest_service.alerts.unowned import is_red
+from ingest_service.plans.limits import Limits, Measure, PlanLimits
 
 HIGH: PlanLimits = {Measure.SYSTOLIC: Limits(red_high=Decimal(220))}
 LOW: PlanLimits = {Measure.SYSTOLIC: Limits(red_high=Decimal(150))}
