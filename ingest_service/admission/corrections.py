@@ -146,6 +146,7 @@ async def apply(connection: Connection, batch: Batch) -> None:
         for each in one.mapped(batch.now)
     ]
     batch.stored += await withdrawing.uncovered(connection, gone, batch.patients, now=batch.now)
+    batch.gone += gone
 
 
 def _admitted(batch: Batch) -> set[tuple[str, UUID]]:

@@ -15,6 +15,7 @@ from uuid import UUID
 from device_adapters.contract.messages import ReadingRecord, TimeQuality
 from fhir_mappings.provenance import Versioned
 from ingest_service.admission import (
+    averages,
     corrections,
     describing,
     judging,
@@ -105,6 +106,8 @@ async def assign(
             await _told_of(connection, batch, fate, decision)
         else:
             await _check_owner(connection, fate.record.record_id, patient_id)
+        changed = averages.changed_times(batch.stored)
+        await averages.reissue(connection, changed, batch.patients, decision, now=now)
         raised = await judging.judge(connection, batch.stored, now=now)
         await describing.describe(connection, batch)
         units = {batch.patients[patient_id].care_unit_id, *batch.units.values()}
@@ -138,9 +141,13 @@ async def reassign(
             raise DecisionError("Its bytes are kept no longer: it can be taken back, not given.")
         record = writing.reading_of(known)
         stored = await _take_back(connection, known, people, decision, now=now)
-        stored += await revising.give(
+        given = await revising.give(
             connection, known, record, people[patient_id], decision, now=now
         )
+        await averages.reissue(
+            connection, averages.changed_times(given), people, decision, now=now
+        )
+        stored += given
         raised = await judging.judge(connection, stored, now=now)
         units = {people[each].care_unit_id for each in (known.patient_id, patient_id)}
         await alerts.notify_pages(connection, units)
@@ -278,5 +285,8 @@ async def _take_back(
     patient = people[known.patient_id]
     before = await revising.take_back(connection, known, patient, decision, now=now)
     gone = [Gone(one.id, one.patient_id, one.code, one.effective_at) for one in before]
+    await averages.reissue(
+        connection, averages.changed_times(gone=gone), people, decision, now=now
+    )
     await withdrawing.withdraw(connection, gone, decision)
     return await withdrawing.uncovered(connection, gone, people, now=now)

@@ -35,6 +35,7 @@ class Event(StrEnum):
     RERAISED = "reraised"
     JOINED = "joined"
     EVIDENCE_WITHDRAWN = "evidence_withdrawn"
+    ENDED = "ended"  # what it said is no longer so: measured again, seen again; never a red
     # By persons.
     TAKEN = "taken"
     RELEASED = "released"

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from ingest_service.alerts import latch, life
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.finding import Finding
+from ingest_service.alerts.rules import missed, silence, unmonitored
 
 
 class TimeRule(Protocol):
@@ -91,7 +92,7 @@ class Lifetimes:
 OF_ALERTS: Final[tuple[TimeRule, ...]] = (Confirmation(), Lifetimes())
 
 #: Of what was to be measured; they look at what has come, so they wait for `advance`.
-OF_PLANS: Final[tuple[TimeRule, ...]] = ()
+OF_PLANS: Final[tuple[TimeRule, ...]] = (Judged(missed), Judged(silence), Judged(unmonitored))
 
 
 def advance(case: Case, to: datetime) -> None:
