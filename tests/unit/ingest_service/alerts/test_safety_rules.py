@@ -329,7 +329,8 @@ def test_a07_a_yellow_that_turns_red_is_confirmed_and_raised_anew() -> None:
 
     alert = patient.alerts[RULE]
     assert (alert.priority, alert.state, alert.owner) == (Level.RED, State.NEW, None)
-    assert patient.changes[-1].detail["owner"] == NURSE
+    [again] = [one for one in patient.changes if one.event is Event.RERAISED]
+    assert again.detail["owner"] == NURSE
 
 
 def test_a08_a_red_stays_until_a_person_withdraws_it() -> None:
