@@ -26,7 +26,6 @@ from ingest_service.admission import (
 )
 from ingest_service.admission.batch import Batch
 from ingest_service.admission.fate import ReadingFate, Result
-from ingest_service.admission.judging import Stored
 from ingest_service.admission.rereading import reread
 from ingest_service.admission.revising import Decision
 from ingest_service.admission.screening import implausible_time, impossible
