@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -15,10 +16,15 @@ from device_adapters.contract.messages import TimeQuality
 from fhir_mappings import codes
 from fhir_mappings.averages import MappedAverage, map_average
 from fhir_mappings.provenance import Versioned
-from ingest_service.admission import pressures
+from ingest_service.admission import cases, pressures
 from ingest_service.admission.judging import Stored
 from ingest_service.admission.revising import Decision, provenance_row
 from ingest_service.admission.withdrawing import Gone
+from ingest_service.alerts import engine
+from ingest_service.alerts.case import Case
+from ingest_service.alerts.rules import average as average_rule
+from ingest_service.plans.plan import Plan
+from ingest_service.protocols import library
 from ingest_service.protocols.averaging import Average, average
 from ingest_service.protocols.describing import details, digest
 from ingest_service.protocols.issuing import due, touched
@@ -32,6 +38,8 @@ from ingest_service.store.identities import IdentityRow
 from ingest_service.store.observations import Change, ObservationRow
 from ingest_service.store.patients import Patient
 from ingest_service.store.receivers import ChangedObservation
+
+logger = logging.getLogger(__name__)
 
 _DAY: Final = timedelta(days=1)
 _BY: Final = "ingest"
@@ -51,9 +59,37 @@ class Wanted:
     course_start: date | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """An average that was issued or issued anew: its row, the end of its days, and itself."""
+
+    row: AverageRow
+    effective_at: datetime
+    average: Average
+
+
+def wanted_by(plan: Plan, patient: Patient) -> Iterator[Wanted]:
+    """Yield what a plan's protocols ask for, each by its newest version."""
+    for activity in plan.activities:
+        if activity.protocol is None:
+            continue
+        protocol = library.newest(activity.protocol)
+        if protocol is None:
+            logger.warning(
+                "a plan names a protocol that is not known", extra={"protocol": activity.protocol}
+            )
+            continue
+        yield Wanted(
+            patient=patient,
+            protocol=protocol,
+            zone=ZoneInfo(plan.time_zone),
+            course_start=activity.course_start,
+        )
+
+
 async def issue(
     connection: Connection, wanted: Collection[Wanted], *, now: datetime
-) -> list[AverageRow]:
+) -> list[Issued]:
     """Issue those averages that are due and were not issued yet; done again it does nothing.
 
     Args:
@@ -68,7 +104,7 @@ async def issue(
     ordered = sorted(
         wanted, key=lambda one: (one.protocol.id, one.protocol.version, one.patient.id)
     )
-    return [row for one in ordered if (row := await _issue(connection, one, now))]
+    return [made for one in ordered if (made := await _issue(connection, one, now))]
 
 
 def changed_times(
@@ -92,8 +128,8 @@ async def reissue(
     decision: Decision | None = None,
     *,
     now: datetime,
-) -> list[AverageRow]:
-    """Make averages anew in which readings changed; what stays the same gets no new version.
+) -> list[Issued]:
+    """Make averages anew in which readings changed, and judge them; the same gets no new version.
 
     Args:
         connection: Inside the transaction that stored or changed the readings, with the patients
@@ -110,7 +146,7 @@ async def reissue(
     rows = await averages.of(
         connection, changed.keys(), since=min(times).date() - _DAY, until=max(times).date() + _DAY
     )
-    amended: list[AverageRow] = []
+    amended: list[Issued] = []
     for row in rows:
         protocol = await _kept(connection, row)
         zone = ZoneInfo(row.zone)
@@ -119,10 +155,37 @@ async def reissue(
         again = Wanted(patient=patients[row.patient_id], protocol=protocol, zone=zone)
         if after := await _amend(connection, row, again, decision, now):
             amended.append(after)
+    await _judge(connection, amended, patients, now)
     return amended
 
 
-async def _issue(connection: Connection, wanted: Wanted, now: datetime) -> AverageRow | None:
+def take(case: Case, issued: Issued, *, now: datetime) -> None:
+    """Judge an average, issued for the first time or anew."""
+    engine.take_average(
+        case,
+        average_rule.Issued(
+            observation_id=issued.row.id,
+            effective_at=issued.effective_at,
+            average=issued.average,
+        ),
+        now=now,
+    )
+
+
+async def _judge(
+    connection: Connection,
+    amended: Collection[Issued],
+    patients: Mapping[UUID, Patient],
+    now: datetime,
+) -> None:
+    concerned = {one.row.patient_id: patients[one.row.patient_id] for one in amended}
+    loaded = await cases.load(connection, concerned, now=now)
+    for one in amended:
+        take(loaded[one.row.patient_id], one, now=now)
+    await cases.write(connection, loaded.values(), concerned, now=now)
+
+
+async def _issue(connection: Connection, wanted: Wanted, now: datetime) -> Issued | None:
     protocol, zone, start = wanted.protocol, wanted.zone, wanted.course_start
     today = now.astimezone(zone).date()
     # A rolling one that ends further back than it reaches is news to nobody.
@@ -164,12 +227,12 @@ async def _issue(connection: Connection, wanted: Wanted, now: datetime) -> Avera
     await identities.add(connection, [_identity(mapped)])
     await observations.add(connection, [_observation(mapped, found, wanted.patient, now)])
     await averages.add(connection, [row])
-    return row
+    return Issued(row=row, effective_at=mapped.effective_at, average=found)
 
 
 async def _amend(
     connection: Connection, row: AverageRow, again: Wanted, decision: Decision, now: datetime
-) -> AverageRow | None:
+) -> Issued | None:
     period = _period(row)
     readings = await pressures.of_days(
         connection, row.patient_id, again.protocol, period, zone=again.zone
@@ -216,7 +279,7 @@ async def _amend(
         change_id=own.change_id,
     )
     await receivers.must_hear(connection, [news])
-    return after
+    return Issued(row=after, effective_at=mapped.effective_at, average=found)
 
 
 async def _keep(connection: Connection, protocol: Protocol) -> None:

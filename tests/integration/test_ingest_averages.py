@@ -81,7 +81,7 @@ async def issue(
             zone=STOCKHOLM,
             course_start=course_start,
         )
-        return await averages.issue(opened, [wanted], now=now)
+        return [made.row for made in await averages.issue(opened, [wanted], now=now)]
 
 
 def stored(home: Home) -> list[dict[str, Any]]:
