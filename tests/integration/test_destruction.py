@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import msgspec
 import psycopg
@@ -23,8 +24,11 @@ from clinician_api.errors import NotFoundError
 from clinician_api.services import ehr
 from device_adapters.contract.messages import ReadingRecord
 from ingest_service import destruction
-from ingest_service.admission import door
+from ingest_service.admission import averages, door
+from ingest_service.admission.making import Wanted
+from ingest_service.protocols.library import shipped
 from ingest_service.registration import RegistrationError, register
+from ingest_service.store import patients
 from ingest_service.store.callers import Caller
 from ingest_service.store.destruction import TABLES
 from ingest_service.store.quarantine import Ending
@@ -69,6 +73,7 @@ async def lived_in(database: Database) -> Lived:
     await home.give(*stored, waiting, nobody_s, home.cuff("129", "83", device="cuff-2"))
     better = stored[2].effective_at + timedelta(minutes=7)
     await home.give(home.correction(stored[2].record_id, better))
+    await average_issued(home, around=stored[0])
     home.execute("INSERT INTO api_client VALUES ('ehr', 'EHR North', %s, 'system/*.rs')", [UNIT])
     for row in home.rows("observation"):
         async with await AsyncConnection.connect(database.dsn("hemvital_api")) as connection:
@@ -93,6 +98,19 @@ async def lived_in(database: Database) -> Lived:
         PATIENT,
     )
     return Lived(home=home, stored=stored, waiting=waiting)
+
+
+async def average_issued(home: Home, *, around: ReadingRecord) -> None:
+    """Issue the average of a course with one reading."""
+    async with await AsyncConnection.connect(home.database.dsn("hemvital_ingest")) as connection:
+        people = await patients.lock(connection, [PATIENT])
+        wanted = Wanted(
+            patient=people[PATIENT],
+            protocol=shipped()["esh-2021", 1],
+            zone=ZoneInfo("Europe/Stockholm"),
+            course_start=around.effective_at.date() - timedelta(days=1),
+        )
+        [_] = await averages.issue(connection, [wanted], now=home.now)
 
 
 async def destroyed(home: Home) -> destruction.Survey:
