@@ -21,7 +21,7 @@ from psycopg import AsyncConnection
 from device_adapters.contract.messages import ReadingRecord
 from device_adapters.contract.readings import CuffStatus
 from ingest_service.admission import averages
-from ingest_service.admission.averages import Wanted
+from ingest_service.admission.making import Wanted
 from ingest_service.protocols.library import shipped
 from ingest_service.protocols.protocol import Protocol, ProtocolError
 from ingest_service.store import observation_search, patients
