@@ -90,6 +90,7 @@ class HttpsServer:
     port: int
     requests: list[Request] = field(default_factory=list[Request])
     behaviours: list[Behaviour] = field(default_factory=list[Behaviour])
+    was_asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def url(self, path: str = "/hook", host: str = HOST) -> str:
         return f"https://{host}:{self.port}{path}"
@@ -101,6 +102,7 @@ class HttpsServer:
         try:
             request = await _request(reader)
             self.requests.append(request)
+            self.was_asked.set()
             behave = self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
             await behave(request, writer)
         except asyncio.IncompleteReadError:
