@@ -95,7 +95,8 @@ def reassign_all(
 def deceased(case: Case, *, by: str, now: datetime) -> tuple[Alert, ...]:
     """End everything of a patient who has died, and let no message be sent to their home any more.
 
-    What is stored stays, and what still arrives of the last night is stored and judged.
+    What is stored stays. From now on nothing is expected of them; what still arrives is judged as
+    before, for whoever found this out may have been mistaken.
     """
     case.is_deceased = True
     telling.not_any_more(case)

@@ -110,16 +110,12 @@ def not_needed(case: Case, alert: Alert) -> None:
     """Let the request to measure again go unsaid, if it has not been said yet."""
     if alert.confirm_by is None:
         return
-    request = Kind.REMEASURE_REQUEST
-    case.messages[:] = [
-        one for one in case.messages if one.kind is not request or one.alert_id != alert.id
-    ]
-    case.cancellations.append(
+    case.unsay(
         Cancellation(
             patient_id=case.patient_id,
             cause=Cause.VALUE_CAME,
             alert_id=alert.id,
-            kinds=frozenset({request}),
+            kinds=frozenset({Kind.REMEASURE_REQUEST}),
         )
     )
 
