@@ -10,7 +10,7 @@ from uuid import UUID
 
 from ingest_service.admission import alert_rows, handing, monitoring
 from ingest_service.alerts import engine, lookback
-from ingest_service.alerts.alert import Alert
+from ingest_service.alerts.alert import Alert, Event
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.history import Attempt, History, Reading
 from ingest_service.plans.limits import FAMILY_OF_CODE, Family, Measure
@@ -32,6 +32,7 @@ SINGLE: Final[Mapping[Family, Measure]] = {
     Family.SPO2: Measure.SPO2,
     Family.BODY_WEIGHT: Measure.BODY_WEIGHT,
 }
+_TOLD: Final = frozenset({Event.RAISED, Event.RERAISED, Event.JOINED})
 _AHEAD: Final = timedelta(minutes=30)  # a gateway's clock may run ahead of ours
 _MOST_READINGS: Final = 1000
 
@@ -163,6 +164,11 @@ async def write(
         case.cancellations.clear()
         case.handovers.clear()
     return len(changes)
+
+
+def told(cases: Iterable[Case]) -> int:
+    """Return how many times alerts of these cases were raised, raised again or joined."""
+    return sum(change.event in _TOLD for case in cases for change in case.changes)
 
 
 async def set_clocks(connection: Connection, cases: Collection[Case]) -> None:

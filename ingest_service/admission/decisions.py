@@ -26,7 +26,6 @@ from ingest_service.admission import (
 )
 from ingest_service.admission.batch import Batch
 from ingest_service.admission.fate import ReadingFate, Result
-from ingest_service.admission.judging import Stored
 from ingest_service.admission.rereading import reread
 from ingest_service.admission.revising import Decision
 from ingest_service.admission.screening import implausible_time, impossible
@@ -140,15 +139,14 @@ async def reassign(
         if not known.record:
             raise DecisionError("Its bytes are kept no longer: it can be taken back, not given.")
         record = writing.reading_of(known)
-        stored = await _take_back(connection, known, people, decision, now=now)
+        raised = await _take_back(connection, known, people, decision, now=now)
         given = await revising.give(
             connection, known, record, people[patient_id], decision, now=now
         )
         await averages.reissue(
             connection, averages.changed_times(given), people, decision, now=now
         )
-        stored += given
-        raised = await judging.judge(connection, stored, now=now)
+        raised += await judging.judge(connection, given, now=now)
         units = {people[each].care_unit_id for each in (known.patient_id, patient_id)}
         await alerts.notify_pages(connection, units)
     return Decided(record_id=record_id, patient_id=patient_id, result="reassigned", alerts=raised)
@@ -166,8 +164,7 @@ async def invalidate(
         known, people = await _held(connection, record_id, set())
         if known.is_invalid:
             raise DecisionError("The reading was taken back already.")
-        stored = await _take_back(connection, known, people, decision, now=now)
-        raised = await judging.judge(connection, stored, now=now)
+        raised = await _take_back(connection, known, people, decision, now=now)
         await alerts.notify_pages(connection, {people[known.patient_id].care_unit_id})
     return Decided(record_id=record_id, patient_id=None, result="invalidated", alerts=raised)
 
@@ -278,15 +275,14 @@ async def _take_back(
     decision: Decision,
     *,
     now: datetime,
-) -> list[Stored]:
-    """Make the record's observations ``entered-in-error``; return what that uncovers."""
+) -> int:
+    """Make the record's observations ``entered-in-error``; return how often that alerted."""
     if known.is_invalid:
-        return []
+        return 0
     patient = people[known.patient_id]
     before = await revising.take_back(connection, known, patient, decision, now=now)
     gone = [Gone(one.id, one.patient_id, one.code, one.effective_at) for one in before]
     await averages.reissue(
         connection, averages.changed_times(gone=gone), people, decision, now=now
     )
-    await withdrawing.withdraw(connection, gone, decision)
-    return await withdrawing.uncovered(connection, gone, people, now=now)
+    return await withdrawing.withdraw(connection, gone, people, decision, now=now)

@@ -126,7 +126,7 @@ async def _deal_with(connection: Connection, batch: Batch, *, is_blind: bool) ->
         if not is_blind:
             changed = averages.changed_times(batch.stored, batch.gone)
             await averages.reissue(connection, changed, batch.patients, now=batch.now)
-        batch.outcome.alerts = await judging.judge(
+        batch.outcome.alerts += await judging.judge(
             connection, batch.stored, now=batch.now, is_blind=is_blind
         )
         await waiting.put_away(connection, batch)

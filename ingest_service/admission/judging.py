@@ -7,14 +7,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
 from uuid import UUID
 
 from fhir_mappings.observations import MappedObservation
 from ingest_service.admission import cases
 from ingest_service.admission.cases import SINGLE, UNITS
 from ingest_service.alerts import engine, lookback
-from ingest_service.alerts.alert import Event, Evidence
+from ingest_service.alerts.alert import Evidence
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.history import Attempt, Reading
 from ingest_service.alerts.levels import level_of as level_by
@@ -26,7 +25,6 @@ from ingest_service.store.patients import Patient
 
 logger = logging.getLogger(__name__)
 
-_TOLD: Final = frozenset({Event.RAISED, Event.RERAISED, Event.JOINED})
 
 _Input = Reading | Attempt
 
@@ -83,7 +81,7 @@ async def judge(
         await _look_back(connection, loaded, inputs, now)
     for patient_id, given in inputs.items():
         _judge_one(loaded[patient_id], given, now, is_blind=is_blind)
-    told = sum(change.event in _TOLD for case in loaded.values() for change in case.changes)
+    told = cases.told(loaded.values())
     trace_ids = {one.patient.id: one.trace_id for one in stored}
     await cases.write(connection, loaded.values(), patients, now=now, trace_ids=trace_ids)
     return told

@@ -188,10 +188,8 @@ async def _put(
                 gone.append(Gone(old.id, one.known.patient_id, old.code, old.effective_at))
     changed = averages.changed_times(stored.values(), gone)
     await averages.reissue(connection, changed, people, decision, now=now)
-    await withdrawing.withdraw(connection, gone, decision)
-    judged = [*stored.values()]
-    judged += await withdrawing.uncovered(connection, gone, people, now=now)
-    await judging.judge(connection, judged, now=now)
+    await withdrawing.withdraw(connection, gone, people, decision, now=now)
+    await judging.judge(connection, list(stored.values()), now=now)
     await alerts.notify_pages(connection, {patient.care_unit_id for patient in people.values()})
 
 

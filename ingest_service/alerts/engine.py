@@ -2,8 +2,7 @@
 
 Pure: the `Case` that is given changes, and says in ``changes``, ``messages`` and ``cancellations``
 what became of it; whoever drives it stores that. What goes wrong is raised, and the caller says
-that a person must look (`could_not_judge`). Rule ``limit`` comes first, so that what it found is
-noted whatever goes wrong after it.
+that a person must look (`could_not_judge`).
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from ingest_service.alerts import (
     latch,
     levels,
     naming,
+    presence,
     withdrawal,
 )
 from ingest_service.alerts.alert import Evidence
@@ -46,6 +46,7 @@ __all__ = [
     "Input",
     "advance",
     "could_not_judge",
+    "judge_again",
     "next_due",
     "take_answer",
     "take_attempt",
@@ -144,13 +145,18 @@ def take_back(
             if one.observation_id in observations and one.code in FAMILY_OF_CODE
         }
         withdrawal.withdraw(case, alert, observations, by=by, why=why, now=now)
+    judge_again(case, families, now=now)
+    for one in gone:
+        if isinstance(one, Reading):
+            _judge_attempts_around(case, one, now)
+
+
+def judge_again(case: Case, families: Collection[Family], *, now: datetime) -> None:
+    """Judge the newest readings of these families anew: what made them history may have moved."""
     for family in sorted(families):
         for reading in _uncovered(case, family, now):
             withdrawal.doubt_again(case, naming.limit_rule(family), reading.observation_id)
             _judge_reading(case, reading, now)
-    for one in gone:
-        if isinstance(one, Reading):
-            _judge_attempts_around(case, one, now)
 
 
 def could_not_judge(case: Case, evidence: Evidence, *, now: datetime) -> None:
@@ -173,6 +179,7 @@ def _judge_reading(case: Case, reading: Reading, now: datetime) -> None:
     latch.settle(case, reading, limit.not_red(case, reading, now=now), now=now)
     _join_all(case, findings, now)
     _join_all(case, _of_history(case, reading, now), now)
+    presence.settle(case, reading, now=now)
 
 
 def _judge_attempt(case: Case, attempt: Attempt, now: datetime) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from ingest_service.alerts.alert import Alert
 from ingest_service.alerts.case import Case
+from ingest_service.alerts.outcomes import OUTCOMES
 
 #: A second value was within limits: nobody was alerted.
 NOT_CONFIRMED: Final = "not_confirmed"
@@ -25,13 +26,16 @@ LONGEST: Final = timedelta(days=7)
 
 
 def dealt_with(case: Case, rule: str, *, now: datetime) -> Alert | None:
-    """Return the last alert of a rule if a person ended it lately.
+    """Return the last alert of a rule if a person ended it lately and found it true.
 
-    What goes on since then and is no worse is no news. One that rests on nothing any more says
-    nothing.
+    What goes on since then and is no worse is no news. After an error of measurement, or where
+    nobody was reached, the next value is. One that rests on nothing any more says nothing.
     """
     alert = case.ended.get(rule)
-    if alert is None or alert.resolved_at is None or alert.outcome in BY_ITSELF:
+    if alert is None or alert.resolved_at is None:
+        return None
+    outcome = OUTCOMES.get(alert.outcome or "")
+    if outcome is None or outcome.is_true is not True:
         return None
     if now - alert.resolved_at > LONGEST or not alert.standing:
         return None

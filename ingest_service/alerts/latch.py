@@ -130,11 +130,15 @@ def _was_dealt_with(case: Case, finding: Finding) -> bool:
 
 def _begin(case: Case, finding: Finding, now: datetime) -> None:
     before = case.ended.get(finding.rule)
-    first = str(finding.evidence[0].observation_id) if finding.evidence else now.isoformat()
+    first = str(finding.evidence[0].observation_id) if finding.evidence else ""
     plan = case.plan
     alert = Alert(
         id=naming.alert_id(
-            case.patient_id, finding.rule, first, None if before is None else before.id
+            case.patient_id,
+            finding.rule,
+            first,
+            at=now,
+            before=None if before is None else before.id,
         ),
         rule=finding.rule,
         rule_version=finding.version,
@@ -198,13 +202,10 @@ def _ask(case: Case, alert: Alert, finding: Finding, now: datetime) -> None:
         return
     deadline = now + finding.confirm_within
     asked = replace(_grown(alert, finding, is_raise=False), confirm_by=deadline, facts=alert.facts)
-    plan = case.plan
-    subject = Subject(patient_id=case.patient_id, care_unit_id=case.care_unit_id)
-    case.messages.append(
-        kinds.remeasure_request(
-            subject, alert.id, deadline, None if plan is None else plan.language
-        )
-    )
+    if not case.is_deceased:
+        language = None if case.plan is None else case.plan.language
+        subject = Subject(patient_id=case.patient_id, care_unit_id=case.care_unit_id)
+        case.messages.append(kinds.remeasure_request(subject, alert.id, deadline, language))
     case.change(
         asked,
         Event.REMEASURE_ASKED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -16,14 +17,18 @@ def limit_rule(family: Family) -> str:
     return f"limit.{family.value}"
 
 
-def alert_id(patient_id: UUID, rule: str, first: str, before: UUID | None) -> UUID:
+def alert_id(
+    patient_id: UUID, rule: str, first: str, *, at: datetime, before: UUID | None
+) -> UUID:
     """Return the id of a new alert.
 
     Args:
         patient_id: Whose.
         rule: Its name.
         first: What first raised it, for example an observation's id.
-        before: The last alert of that rule that has ended, if there is one. What it rested on may
-            raise a second one, after a person has ended the first.
+        at: When it was judged. What one alert rested on may raise another later, after a person
+            has ended the first.
+        before: The last alert of that rule that has ended, if one is known.
     """
-    return uuid5(_NAMESPACE, f"{patient_id}|{rule}|{first}|{before or ''}")
+    when = at.astimezone(UTC).isoformat()
+    return uuid5(_NAMESPACE, f"{patient_id}|{rule}|{first}|{when}|{before or ''}")

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from ingest_service.alerts.limits import FAMILY_OF_CODE
 from ingest_service.downtime.listing import Limit, Listed, Risk, Value
+from ingest_service.plans.limits import FAMILY_OF_CODE
 from ingest_service.store import downtime
 from ingest_service.store.connections import Connection
 from ingest_service.store.downtime import PatientRow, Unit

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, StrictUndefined
 
-from ingest_service.alerts.limits import FAMILY_OF_CODE, Family
 from ingest_service.downtime.listing import KeyLine, Limit, Listed, Risk, Sheet, Value
+from ingest_service.plans.limits import FAMILY_OF_CODE, Family
 
 UNKNOWN: Final = "uppgift saknas"
 

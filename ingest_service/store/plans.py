@@ -33,7 +33,9 @@ _OFFICE: Final = (Opening(start="08:00", end="16:00"),)
 # Until a unit says otherwise.
 DEFAULT_HOURS: Final = Hours(
     zone="Europe/Stockholm",
-    weekly=Week(monday=_OFFICE, tuesday=_OFFICE, wednesday=_OFFICE, thursday=_OFFICE, friday=_OFFICE),
+    weekly=Week(
+        monday=_OFFICE, tuesday=_OFFICE, wednesday=_OFFICE, thursday=_OFFICE, friday=_OFFICE
+    ),
     respond_within_min=ResponseTimes(red=30, yellow=240, blue=960),
     finish_within_min=60,
     holiday_country="SE",

@@ -13,6 +13,7 @@ from ingest_service.alerts import engine
 from ingest_service.alerts.alert import Alert, Event, State
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.history import Answer, Attempt, History, Reading
+from ingest_service.messages.message import Kind, Message
 from ingest_service.plans.hours import Hours, ResponseTimes, round_the_clock
 from ingest_service.plans.limits import Family, Limits, Measure
 from ingest_service.plans.plan import (
@@ -32,10 +33,11 @@ PATIENT: Final = UUID(int=1)
 UNIT: Final = UUID(int=2)
 NURSE: Final = "SE2321000016-1003"
 
+# Nobody is late within the days that most tests look at.
 HOURS: Final[Hours] = round_the_clock(
     "Europe/Stockholm",
-    respond_within_min=ResponseTimes(red=30, yellow=240, blue=1440),
-    finish_within_min=60,
+    respond_within_min=ResponseTimes(red=10_000, yellow=10_000, blue=10_000),
+    finish_within_min=10_000,
 )
 
 _UNITS: Final = {
@@ -181,6 +183,11 @@ def events(one: Case, rule: str | None = None) -> list[Event]:
     return [change.event for change in one.changes if rule is None or change.alert.rule == rule]
 
 
+def requests(one: Case) -> list[Message]:
+    """Return what the patient is asked to measure again."""
+    return [each for each in one.messages if each.kind is Kind.REMEASURE_REQUEST]
+
+
 def taken(one: Case, rule: str) -> Alert:
     """Let a nurse take the open alert of a rule."""
     alert = replace(one.alerts[rule], state=State.TAKEN, owner=NURSE)
@@ -188,10 +195,8 @@ def taken(one: Case, rule: str) -> Alert:
     return alert
 
 
-def resolved(one: Case, rule: str, at: datetime) -> Alert:
+def resolved(one: Case, rule: str, at: datetime, outcome: str = "advice_given") -> Alert:
     """Let a nurse end the open alert of a rule."""
-    alert = replace(
-        one.alerts.pop(rule), state=State.RESOLVED, outcome="advice_given", resolved_at=at
-    )
+    alert = replace(one.alerts.pop(rule), state=State.RESOLVED, outcome=outcome, resolved_at=at)
     one.ended[rule] = alert
     return alert

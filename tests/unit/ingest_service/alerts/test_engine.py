@@ -279,6 +279,19 @@ def test_what_a_person_ended_is_not_raised_again_because_it_goes_on(
     assert (RULE in patient.alerts) is is_raised
 
 
+@pytest.mark.parametrize(
+    ("outcome", "is_raised"),
+    [("contacted_no_change", False), ("measuring_error", True), ("not_reached", True)],
+)
+def test_only_what_was_found_true_goes_on_unnamed(outcome: str, *, is_raised: bool) -> None:
+    patient = take(case(plan(SPO2)), saturation("89"))
+    resolved(patient, RULE, NOW + HOUR, outcome)
+
+    take(patient, saturation("89", NOW + 2 * HOUR))
+
+    assert (RULE in patient.alerts) is is_raised
+
+
 def test_what_goes_on_is_named_again_if_it_is_a_step_worse() -> None:
     wide = {Measure.SPO2: limits(red_low="80", yellow_low="90")}
     patient = take(case(plan(wide)), saturation("89"))
