@@ -129,7 +129,7 @@ OF_PLANS: Final[tuple[TimeRule, ...]] = (
 
 def advance(case: Case, to: datetime) -> None:
     """Let time pass for a patient up to and including ``to``; back in time nothing happens."""
-    _pass(case, (*OF_ALERTS, *OF_PLANS), to, is_judged=True)
+    _pass(case, _rules(case), to, is_judged=True)
     case.judged_through = max(case.judged_through, to)
 
 
@@ -144,7 +144,13 @@ def pass_alerts(case: Case, to: datetime) -> None:
 
 def next_due(case: Case) -> datetime | None:
     """Return when time next changes something by itself, or None: never."""
-    return _earliest(case, (*OF_ALERTS, *OF_PLANS), [None] * (len(OF_ALERTS) + len(OF_PLANS)))
+    rules = _rules(case)
+    return _earliest(case, rules, [None] * len(rules))
+
+
+def _rules(case: Case) -> tuple[TimeRule, ...]:
+    """Return what time brings about; of somebody who has died nothing is expected."""
+    return OF_ALERTS if case.is_deceased else (*OF_ALERTS, *OF_PLANS)
 
 
 def _pass(case: Case, rules: tuple[TimeRule, ...], to: datetime, *, is_judged: bool) -> None:
