@@ -33,7 +33,7 @@ from ingest_service.plans.limits import (
     PlanLimits,
 )
 from ingest_service.alerts.threshold import Measured
-from ingest_service.store import alerts, limits, observations
+from ingest_service.store import alerts, observations, plans
 from ingest_service.store.alerts import AlertRow, EventRow, OpenAlertRow
 from ingest_service.store.connections import Connection
 from ingest_service.store.observations import StoredValue
@@ -113,15 +113,11 @@ async def limits_of(
     connection: Connection, patients: Collection[UUID], now: datetime
 ) -> dict[UUID, dict[Measure, Limits]]:
     """Return these patients' limits in force, for each of them maybe none."""
-    plans: dict[UUID, dict[Measure, Limits]] = {patient_id: {} for patient_id in patients}
-    for row in await limits.in_force(connection, patients, now) if patients else ():
-        plans[row.patient_id][Measure(row.measure)] = Limits(
-            red_low=row.red_low,
-            yellow_low=row.yellow_low,
-            yellow_high=row.yellow_high,
-            red_high=row.red_high,
-        )
-    return plans
+    found = await plans.in_force(connection, patients, now) if patients else {}
+    return {
+        patient_id: found[patient_id].limits_at(now) if patient_id in found else {}
+        for patient_id in patients
+    }
 
 
 def level_of(value: StoredValue, plan: PlanLimits) -> Level | None:
@@ -160,8 +156,8 @@ async def judge(
 async def _load(
     connection: Connection, stored: Sequence[Stored], now: datetime
 ) -> Mapping[UUID, _Patient]:
-    plans = await limits_of(connection, {one.patient.id for one in stored}, now)
-    patients = {patient_id: _Patient(limits=plan) for patient_id, plan in plans.items()}
+    in_force = await limits_of(connection, {one.patient.id for one in stored}, now)
+    patients = {patient_id: _Patient(limits=plan) for patient_id, plan in in_force.items()}
     for open_row in await alerts.open_of(connection, patients):
         patients[open_row.patient_id].open_rows[open_row.rule] = open_row
     since: dict[UUID, datetime] = {}
