@@ -167,7 +167,7 @@ async def _serve(settings: Settings, loaded: Keys) -> None:
         )
         monitoring = _Server(
             uvicorn.Config(
-                monitoring_app(metrics, is_ready=is_ready),
+                monitoring_app(metrics, is_ready=is_ready, canary_at=lambda: hub.canary_at),
                 host="127.0.0.1",
                 port=settings.monitoring_port,
                 access_log=False,

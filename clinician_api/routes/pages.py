@@ -135,7 +135,10 @@ async def _stream(hub: Hub, session: Session) -> AsyncIterator[str]:
         async with asyncio.timeout(_STREAM_S), aclosing(watching) as changes:
             async for version in changes:
                 if version is None:
-                    yield "event: beat\ndata:\n\n"
+                    # When the canary's newest reading was measured that came through; its age is
+                    # the reader's to tell, so that it grows also while nothing is heard.
+                    at = hub.canary_at
+                    yield f"event: beat\ndata:{at.isoformat() if at else ''}\n\n"
                 else:
                     yield f"event: worklist\ndata: {version}\n\n"
     except TimeoutError:

@@ -9,7 +9,7 @@ merged into one before anything is judged (`merging.merged`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -118,13 +118,15 @@ class Activity(
     """What is to be measured and in which windows (a ServiceRequest).
 
     Without windows it may be measured at any time and is never missed. ``protocol`` names a home
-    blood-pressure protocol by id. ``since``: nothing was expected before, where that is later
-    than the plan's own beginning.
+    blood-pressure protocol by id; with ``course_start`` its average is of the days from then on,
+    once, else of the last days, each day anew. ``since``: nothing was expected before, where that
+    is later than the plan's own beginning.
     """
 
     family: Family
     windows: Annotated[tuple[Window, ...], Meta(max_length=24)] = ()
     protocol: Name | None = None
+    course_start: date | None = None
     since: _Moment | None = None
 
 

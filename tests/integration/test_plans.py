@@ -23,7 +23,7 @@ from ingest_service.registration import Registration, RegistrationError
 from ingest_service.store import migration, plans
 from ingest_service.store.callers import Caller
 from ingest_service.store.plans import Unmonitored, Why
-from tests.support import plans as documents
+from tests.support import plan_documents as documents
 from tests.support.clinic import Clinic, Unit
 from tests.support.ingest import UNIT, Home, document, id_of, registered
 from tests.support.services import Database

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from ingest_service.store import texts
-from tests.support import plans
+from tests.support import plan_documents
 
 PERSONNUMMER: Final = "http://electronichealth.se/identifier/personnummer"
 BLOOD_PRESSURE, PULSE, SPO2 = "85354-9", "8867-4", "2708-6"
@@ -88,11 +88,11 @@ class Clinic:
             measure: {name: at for name, at in zip(names, bounds, strict=True) if at is not None}
             for measure, bounds in measures.items()
         }
-        self.plan(plans.document(patient_id, found[0], limits))
+        self.plan(plan_documents.document(patient_id, found[0], limits))
 
     def plan(self, document: Mapping[str, Any]) -> None:
         """Write a version of a plan, in force if it is active."""
-        plans.write(self.dsn, document)
+        plan_documents.write(self.dsn, document)
 
     def observation(
         self,

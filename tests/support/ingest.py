@@ -37,7 +37,7 @@ from ingest_service.admission.door import admit
 from ingest_service.admission.incoming import Incoming, take_apart
 from ingest_service.admission.outcome import Outcome
 from ingest_service.registration import Registration
-from tests.support import frames, plans
+from tests.support import frames, plan_documents
 from tests.support.services import Database
 
 # Published test identities (Skatteverket); nobody has them.
@@ -111,7 +111,7 @@ def document(patients: int = 1, limits: Sequence[dict[str, Any]] | None = None) 
                 ]
             ],
             "plans": [
-                plans.document(
+                plan_documents.document(
                     id_of(f"patient-{n}"), UNIT, limits_of(given), id=str(id_of(f"plan-{n}"))
                 )
                 for n in range(1, patients + 1)

@@ -1,78 +1,76 @@
-"""Measurement plans as documents, short to write down, and written past every check."""
+"""Approved plans, short to write; put into the database as a clinician's approval does."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID, uuid5
 
+import msgspec
 import psycopg
 
-SINCE: Final = "2020-01-01T00:00:00Z"
-CLINICIAN: Final = "SE2321000016-0042"
+from ingest_service.plans.limits import Family, Limits, Measure
+from ingest_service.plans.plan import Activity, Approval, Missed, OnRed, Plan, Silence, Status
+from ingest_service.plans.windows import Window
+from tests.support.ingest import UNIT, id_of
+from tests.support.services import Database
 
-_FAMILY: Final = {"systolic": "blood_pressure", "diastolic": "blood_pressure"}
-
-
-def document(
-    patient_id: UUID,
-    unit_id: UUID,
-    limits: Mapping[str, Mapping[str, Any]],
-    **given: Any,
-) -> dict[str, Any]:
-    """Return an approved plan with these limits, of which single readings alert.
-
-    Whatever else is given stands in the place of what would be there: ``confirm={}`` asks for a
-    second value as plans do by themselves.
-    """
-    families = sorted({_FAMILY.get(measure, measure) for measure in limits})
-    return {
-        "id": str(uuid4()),
-        "version": 1,
-        "patient_id": str(patient_id),
-        "care_unit_id": str(unit_id),
-        "programme": "limits",
-        "status": "active",
-        "since": SINCE,
-        "approval": {"by": CLINICIAN, "role": "physician", "at": SINCE},
-        "activities": [{"family": family} for family in families],
-        "limits": limits,
-        "confirm": {family: {"within_min": 0} for family in families},
-        "on_red": {"in_hours": "Call.", "out_of_hours": "1177; 112 if short of breath."},
-        **given,
-    }
+CLINICIAN: Final = "SE2321000016-1A2B"
+_SPACE: Final = UUID("00000000-0000-4000-8000-000000000001")
+MORNING: Final = Window(name="morning", start="06:00", end="10:00")
+EVENING: Final = Window(name="evening", start="18:00", end="22:00")
 
 
-def write(dsn: str, plan: Mapping[str, Any]) -> None:
-    """Write it as the owner, right or wrong; in force if it is active."""
-    is_active = plan["status"] == "active"
-    approval: dict[str, Any] = plan.get("approval") or {}
-    template: dict[str, Any] = plan.get("template") or {}
-    with psycopg.connect(dsn) as connection:
-        connection.execute(
+def copd(patient_id: UUID | None = None, **changes: Any) -> Plan:
+    """Return a plan for SpO2 twice a day: red under 88, at once under 84, yellow under 90."""
+    patient = patient_id or id_of("patient-1")
+    plan = Plan(
+        id=uuid5(_SPACE, str(patient)),
+        version=1,
+        patient_id=patient,
+        care_unit_id=UNIT,
+        programme="copd",
+        status=Status.ACTIVE,
+        since=datetime(2026, 1, 1, tzinfo=UTC),
+        approval=Approval(by=CLINICIAN, role="physician", at=datetime(2026, 1, 1, tzinfo=UTC)),
+        activities=(Activity(family=Family.SPO2, windows=(MORNING, EVENING)),),
+        limits={
+            Measure.SPO2: Limits(
+                red_low=Decimal(88), yellow_low=Decimal(90), immediate_low=Decimal(84)
+            )
+        },
+        rules=(Missed(), Silence()),
+        on_red=OnRed(in_hours="Call the patient.", out_of_hours="Ring 1177, or 112 if worse."),
+    )
+    return msgspec.structs.replace(plan, **changes)
+
+
+def put(database: Database, plan: Plan) -> None:
+    """Let patients be judged by a plan."""
+    with psycopg.connect(database.dsn()) as opened:
+        opened.execute(
             "INSERT INTO plan (id, version, patient_id, care_unit_id, programme, status, valid,"
-            " template_id, template_version, approved_by, approved_role, approved_at, written_by,"
-            " written_at, body) VALUES (%s, %s, %s, %s, %s, %s,"
-            " CASE WHEN %s THEN tstzrange(%s, %s) ELSE 'empty' END, %s, %s, %s, %s, %s, %s, %s,"
-            " %s)",
+            " approved_by, approved_role, approved_at, written_by, written_at, body)"
+            " VALUES (%s, %s, %s, %s, %s, 'active', tstzrange(%s, %s), %s, 'physician', %s, %s,"
+            " %s, %s)",
             [
-                plan["id"],
-                plan["version"],
-                plan["patient_id"],
-                plan["care_unit_id"],
-                plan["programme"],
-                plan["status"],
-                is_active,
-                plan["since"],
-                plan.get("until"),
-                template.get("id"),
-                template.get("version"),
-                approval.get("by"),
-                approval.get("role"),
-                approval.get("at"),
-                approval.get("by") or "somebody",
-                approval.get("at") or plan["since"],
-                json.dumps(plan),
+                plan.id,
+                plan.version,
+                plan.patient_id,
+                plan.care_unit_id,
+                plan.programme,
+                plan.since,
+                plan.until,
+                CLINICIAN,
+                plan.since,
+                CLINICIAN,
+                plan.since,
+                msgspec.json.encode(plan).decode(),
             ],
+        )
+        opened.execute(
+            "INSERT INTO patient_clock VALUES (%s, %s, %s)"
+            " ON CONFLICT (patient_id) DO UPDATE SET due_at = excluded.due_at",
+            [plan.patient_id, plan.since, plan.since],
         )
