@@ -55,6 +55,8 @@ _DOWNTIME = "hemvital_downtime"
         (_INGEST, "UPDATE patient SET family = 'x'"),
         (_INGEST, "UPDATE assignment SET patient_id = gen_random_uuid()"),
         (_INGEST, "UPDATE limit_set SET red_high = 300"),
+        (_INGEST, "UPDATE plan SET body = ''"),
+        (_INGEST, "DELETE FROM plan"),
         (_INGEST, "UPDATE device SET care_unit_id = gen_random_uuid()"),
         (_INGEST, "INSERT INTO gateway VALUES ('x', gen_random_uuid())"),
         (_INGEST, "UPDATE incarnation SET id = gen_random_uuid()"),
