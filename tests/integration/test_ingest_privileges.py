@@ -187,7 +187,10 @@ _DOWNTIME = "hemvital_downtime"
         (_DOWNTIME, "SELECT * FROM device_record"),
         (_DOWNTIME, "SELECT * FROM access_log"),
         (_DOWNTIME, "UPDATE patient SET family = 'x'"),
-        (_DOWNTIME, "UPDATE alert SET state = 'resolved', outcome = 'handled', resolved_at = clock_timestamp()"),
+        (
+            _DOWNTIME,
+            "UPDATE alert SET state = 'resolved'",
+        ),
         (_DOWNTIME, "DELETE FROM limit_set"),
         (_INGEST, "SELECT * FROM enrolment_code"),
         (_API, "SELECT * FROM enrolment_code"),
