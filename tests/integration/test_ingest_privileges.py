@@ -91,7 +91,7 @@ _DOWNTIME = "hemvital_downtime"
         (_JOBS, "UPDATE message SET state = 'waiting'"),
         (_JOBS, "UPDATE staff_message SET kind = 'x'"),
         (_JOBS, "UPDATE notification_channel SET address = 'x'"),
-        (_JOBS, "INSERT INTO notification_channel SELECT * FROM notification_channel"),
+        (_JOBS, "INSERT INTO notification_channel (recipient) VALUES ('operator')"),
         (_JOBS, "DELETE FROM notification"),
         (_JOBS, "UPDATE notification SET channel_id = 1"),
         (_OPERATOR, "UPDATE notification_channel SET address = 'x'"),
