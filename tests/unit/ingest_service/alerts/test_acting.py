@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -23,7 +24,9 @@ from ingest_service.alerts.actions import (
 )
 from ingest_service.alerts.alert import Alert, Event, State
 from ingest_service.alerts.case import Case
+from ingest_service.alerts.episodes import EVIDENCE_WITHDRAWN, NOT_CONFIRMED
 from ingest_service.alerts.outcomes import OUTCOMES
+from ingest_service.alerts.presence import MEASURED
 from ingest_service.alerts.refusals import (
     EndedError,
     RefusedError,
@@ -48,6 +51,7 @@ from tests.support.alert_life import (
     said,
 )
 
+PAGE = Path(__file__).resolve().parents[4] / "docs" / "reference" / "alerts.md"
 SOON = MORNING + timedelta(seconds=5)
 LATER = MORNING + minutes(12)
 PAUSE = Pause(until=MORNING + minutes(25), reason="Ringer igen")
@@ -193,6 +197,17 @@ def test_only_a_blue_one_ends_without_a_note() -> None:
 def test_outcomes_have_codes_of_their_own_and_persons_can_end_a_red() -> None:
     assert all(code == outcome.code for code, outcome in OUTCOMES.items())
     assert [one for one in OUTCOMES.values() if one.is_for_red and one.is_for_persons]
+
+
+def test_every_event_and_outcome_is_documented() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+
+    assert [code for code in (*OUTCOMES, *Event) if f"`{code}`" not in page] == []
+
+
+@pytest.mark.parametrize("outcome", sorted({NOT_CONFIRMED, EVIDENCE_WITHDRAWN, MEASURED}))
+def test_no_person_chooses_what_rules_end_by(outcome: str) -> None:
+    assert not OUTCOMES[outcome].is_for_persons
 
 
 @pytest.mark.parametrize(
