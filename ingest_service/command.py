@@ -49,6 +49,7 @@ from ingest_service.jobs.gateways import GatewayMetrics
 from ingest_service.jobs.listening import ListeningMetrics, listen, note_listening
 from ingest_service.jobs.mailbox import Mailbox
 from ingest_service.jobs.notification_metrics import NotificationMetrics
+from ingest_service.jobs.outage import IncidentMetrics
 from ingest_service.jobs.uplink import Uplink
 from ingest_service.notifying import assembly
 from ingest_service.notifying.delivering import Courier
@@ -216,6 +217,8 @@ async def _keep_time(settings: JobsSettings, outages: OutageRules) -> None:
     registry.register(passes)
     telling = NotificationMetrics(registry, _now)
     senders = assembly.senders(settings)
+    standing_incidents = IncidentMetrics(_now)
+    registry.register(standing_incidents)
     async with connections.pool(settings.jobs_database, name="hemvital-jobs", size=4) as pool:
         app = jobs.app_of(
             settings.jobs_database,
@@ -242,6 +245,7 @@ async def _keep_time(settings: JobsSettings, outages: OutageRules) -> None:
                 backlog.keep_fresh(pool),
                 standing.keep_fresh(pool),
                 passes.keep_fresh(pool),
+                standing_incidents.keep_fresh(pool),
                 listen(pool, mailbox, uplink, heard),
                 note_listening(pool, uplink, _now),
                 keep_configured(pool, downlink, _now),
