@@ -21,10 +21,11 @@ SELECT given.patient_id, found.readings::text
   FROM unnest(%(patients)s::uuid[], %(since)s::timestamptz[]) AS given(patient_id, since)
  CROSS JOIN LATERAL (
        SELECT json_agg(json_build_array(id, code, effective_at, last_updated, value, systolic,
-                                        diastolic, is_irregular, is_doubtful, may_be_another)
+                                        diastolic, is_irregular, is_doubtful, may_be_another,
+                                        flags)
                        ORDER BY effective_at, id) AS readings
          FROM (SELECT o.id, o.code, o.effective_at, o.last_updated, o.value, o.systolic,
-                      o.diastolic, o.is_irregular, o.is_doubtful, o.may_be_another
+                      o.diastolic, o.is_irregular, o.is_doubtful, o.may_be_another, o.flags
                  FROM observation o
                 WHERE o.patient_id = given.patient_id
                   AND o.code = ANY(%(codes)s)
@@ -65,7 +66,10 @@ class Pressure:
 
 
 class Past(msgspec.Struct, frozen=True, array_like=True):
-    """An observation as it was stored last; no value at all is a failed attempt."""
+    """An observation as it was stored last; no value at all is a failed attempt.
+
+    Without ``flags`` nothing was said of it, or an older release stored it.
+    """
 
     id: UUID
     code: str
@@ -77,6 +81,7 @@ class Past(msgspec.Struct, frozen=True, array_like=True):
     is_irregular: bool
     is_doubtful: bool
     may_be_another: bool
+    flags: tuple[str, ...] | None
 
 
 _DECODER: Final = msgspec.json.Decoder(list[Past])
