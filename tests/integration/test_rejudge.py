@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from psycopg import AsyncConnection
 
-from device_adapters.contract.readings import CuffStatus
+from deploy.local.services import Services
+from device_adapters.contract.readings import CuffStatus, SensorStatus
 from ingest_service.admission.monitoring import sweep
 from ingest_service.alerts.actions import Note, Pause, Release, Reopen, Resolve, Take, Undo
 from tests.support.days import FIRST, NURSES, Days, at, two_patients
-from tests.support.services import Database
+from tests.support.services import Database, cloned
 
 pytestmark = pytest.mark.timescale
 
@@ -74,7 +78,8 @@ async def symptoms_and_attempts(days: Days) -> None:
     await days.cuff(at(14, 4), "172", "99", pulse="85")
     await days.cuff(at(14, 8), "191", "112", device="cuff-2")
     await days.cuff(at(14, 20), "189", "111", device="cuff-2")
-    await days.spo2(at(19), "89", "89")
+    # What an oximeter said of it stands in every alert that looks back on it.
+    await days.spo2(at(19), "89", sensor=SensorStatus.LOW_PERFUSION)
     await days.spo2(at(7, day=1), "88", "91")
 
 
@@ -211,3 +216,69 @@ def _rejudge(database: Database, *arguments: str) -> subprocess.CompletedProcess
         timeout=30,
         check=False,
     )
+
+
+_SATURATION = st.sampled_from(["82", "86", "87", "89", "90", "91", "94", "96"])
+_STEP = st.one_of(
+    st.tuples(st.just("spo2"), st.lists(_SATURATION, min_size=1, max_size=3)),
+    st.tuples(st.just("late"), st.lists(_SATURATION, min_size=1, max_size=7)),
+    st.tuples(st.just("cuff"), st.sampled_from(["170", "185", None])),
+    st.tuples(st.just("tick"), st.none()),
+    st.tuples(st.just("act"), st.sampled_from([Take(), Release(), DONE, ERROR, Undo()])),
+    st.tuples(st.just("invalidate"), st.integers(0, 3)),
+    st.tuples(st.just("move"), st.integers(5, 90)),
+    st.tuples(st.just("answer"), st.sampled_from([1, 4])),
+    st.tuples(st.just("leave"), st.none()),
+)
+_GAP_MIN = st.sampled_from([1, 7, 16, 45, 240, 900])
+
+
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps=st.lists(st.tuples(_GAP_MIN, _STEP), min_size=6, max_size=16))
+def test_any_history_follows_from_what_came_in(
+    services: Services, migrated_template: Database, steps: list[tuple[int, tuple[str, Any]]]
+) -> None:
+    with cloned(services, migrated_template.name) as database:
+        found = asyncio.run(_lived(database, steps))
+
+    assert found == []
+
+
+async def _lived(database: Database, steps: list[tuple[int, tuple[str, Any]]]) -> list[str]:
+    days, now = await two_patients(database), at(6)
+    for gap_min, (what, given_) in steps:
+        now += timedelta(minutes=gap_min)
+        await _step(days, now, what, given_)
+    await days.tick(now + timedelta(minutes=20))
+    return [one.text for one in (await days.rejudged())[0]]
+
+
+async def _step(days: Days, now: datetime, what: str, value: Any) -> None:
+    records = days.records
+    match what:
+        case "spo2":
+            await days.spo2(now, *value)
+        case "late":
+            ago = [timedelta(minutes=45 * (number + 1)) for number in range(len(value))]
+            await days.late(now, list(zip(value, ago, strict=True)))
+        case "cuff":
+            await days.cuff(now, value, value and "100")
+        case "tick":
+            await days.tick(now)
+        case "act":
+            await days.do(now, value)
+        case "invalidate" if len(records) > value:
+            await days.invalidate(now, records.pop(-1 - value))
+        case "move" if records:
+            corrected = days.home.correction(
+                records[-1].record_id, records[-1].effective_at - timedelta(minutes=value)
+            )
+            await days.give(now, corrected)
+        case "answer":
+            await days.answer(now, value)
+        case "leave":
+            await days.sign_out(now, ANNA)
+        case _:
+            return

@@ -113,12 +113,19 @@ class Days:
     refused: int = 0
     records: list[ReadingRecord] = field(default_factory=list[ReadingRecord])
 
-    async def spo2(self, when: datetime, *values: str, pulse: str = "80") -> list[ReadingRecord]:
-        """Let saturations come at once, a minute between them."""
+    async def spo2(
+        self, when: datetime, *values: str, pulse: str = "80", sensor: int | None = None
+    ) -> list[ReadingRecord]:
+        """Let saturations come at once, a minute between them; ``sensor`` says what it doubts."""
         self.home.now = when
         count = len(values)
         made = [
-            self.home.oximeter(value, pulse=pulse, ago=timedelta(minutes=count - 1 - number))
+            self.home.oximeter(
+                value,
+                pulse=pulse,
+                sensor_status=sensor,
+                ago=timedelta(minutes=count - 1 - number),
+            )
             for number, value in enumerate(values)
         ]
         return await self._give(made)
