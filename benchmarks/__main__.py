@@ -19,6 +19,7 @@ from benchmarks import (
     gateway_radio,
     gateway_telling,
     gateway_window,
+    judging,
     overload,
     space,
     store_path,
@@ -156,6 +157,12 @@ def _ingest(bench: _Bench) -> _Told:
     return figures, telling.of_ingest(results)
 
 
+def _judging(bench: _Bench) -> _Told:
+    result = judging.run(bench.platform.services, bench.region, newest=bench.at)
+    ratios = {f"{each.name}, {each.readings}": each.ratio for each in result.batches}
+    return asdict(result) | {"ratios": ratios}, judging.tell(result)
+
+
 def _workers(bench: _Bench) -> _Told:
     results = workers.run(
         bench.platform, bench.state, messages=bench.arguments.worker_messages, newest=bench.at
@@ -257,6 +264,7 @@ def _visible(bench: _Bench) -> _Told:
 _PARTS: Final[Mapping[str, Callable[[_Bench], _Told]]] = {
     "gateway-window": _gateway_window,
     "ingest": _ingest,
+    "judging": _judging,
     "store-path": _store_path,
     "space": _space,
     "workers": _workers,

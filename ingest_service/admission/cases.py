@@ -37,6 +37,10 @@ SINGLE: Final[Mapping[Family, Measure]] = {
 _TOLD: Final = frozenset({Event.RAISED, Event.RERAISED, Event.JOINED})
 _AHEAD: Final = timedelta(minutes=30)  # a gateway's clock may run ahead of ours
 _MOST_READINGS: Final = 1000
+_CODES: Final[Mapping[Family, tuple[str, ...]]] = {
+    family: tuple(code for code, its in FAMILY_OF_CODE.items() if its is family)
+    for family in Family
+}
 _ANSWERS: Final = timedelta(days=30)  # the one before the first that counts
 
 
@@ -121,13 +125,27 @@ async def look_back(
     now: datetime,
 ) -> None:
     """Give these cases what was measured since then, and answered where a rule asks for it."""
-    found = await histories.readings(
-        connection, since, codes=list(FAMILY_OF_CODE), until=now + _AHEAD, most=_MOST_READINGS
-    )
-    for patient_id, past in found.items():
-        for one in past:
-            cases[patient_id].history.add(_reading(one))
-    asked = {each: at for each, at in since.items() if _asks(cases[each])}
+    wanted = {(each, family): at for each, at in since.items() for family in Family}
+    await look_back_on(connection, cases, wanted, now=now)
+
+
+async def look_back_on(
+    connection: Connection,
+    cases: Mapping[UUID, Case],
+    wanted: Mapping[tuple[UUID, Family], datetime],
+    *,
+    now: datetime,
+) -> None:
+    """Give these cases what was measured of some families, each since its own time."""
+    codes = {
+        (patient_id, code): at
+        for (patient_id, family), at in wanted.items()
+        for code in _CODES[family]
+    }
+    found = await histories.readings(connection, codes, until=now + _AHEAD, most=_MOST_READINGS)
+    for patient_id, past in found:
+        cases[patient_id].history.extend(_reading(one) for one in past)
+    asked = {each: at for (each, _), at in wanted.items() if _asks(cases[each])}
     if asked:
         # A symptom is weighed beside a value, and against the answer before (A14).
         for past in await answers.since(connection, asked, min(asked.values()) - _ANSWERS):

@@ -94,13 +94,15 @@ async def _look_back(
     now: datetime,
 ) -> None:
     """Give the cases what their rules would look back on: for most, nothing."""
-    needed: dict[UUID, datetime] = {}
+    needed: dict[tuple[UUID, Family], datetime] = {}
     for patient_id, given in inputs.items():
         case = loaded[patient_id]
-        since = [at for one in given if (at := _since(case, one)) is not None]
-        if since:
-            needed[patient_id] = min(since)
-    await cases.look_back(connection, loaded, needed, now=now)
+        for one in given:
+            if (since := _since(case, one)) is not None:
+                # What a rule compares a value with is of its own family.
+                key = patient_id, FAMILY_OF_CODE[one.code]
+                needed[key] = min(since, needed.get(key, since))
+    await cases.look_back_on(connection, loaded, needed, now=now)
 
 
 def _since(case: Case, one: _Input) -> datetime | None:

@@ -187,7 +187,7 @@ class _Person:
 
     def _came(self, came: Came) -> None:
         now = came.at
-        gone = [one for one in self._history.remove(came.gone)]
+        gone = self._history.remove(came.gone)
         for one in came.stored:
             self._history.add(one)
         if came.gone:

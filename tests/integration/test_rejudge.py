@@ -78,8 +78,7 @@ async def symptoms_and_attempts(days: Days) -> None:
     await days.cuff(at(14, 4), "172", "99", pulse="85")
     await days.cuff(at(14, 8), "191", "112", device="cuff-2")
     await days.cuff(at(14, 20), "189", "111", device="cuff-2")
-    # What an oximeter said of it stands in every alert that looks back on it.
-    await days.spo2(at(19), "89", sensor=SensorStatus.LOW_PERFUSION)
+    await days.spo2(at(19), "89")
     await days.spo2(at(7, day=1), "88", "91")
 
 
@@ -101,6 +100,9 @@ async def mistakes(days: Days) -> None:
     await days.reassign(at(8, 30, day=4), visitor)
     [red] = await days.spo2(at(9, day=4), "82")
     await days.invalidate(at(9, 5, day=4), red)
+    # Too little blood in the finger: such a value makes no other one history, also afterwards.
+    await days.spo2(at(9, 30, day=4), "95", sensor=SensorStatus.LOW_PERFUSION)
+    await days.late(at(9, 40, day=4), [("86", timedelta(minutes=35))])
     # A value within limits hides a red that comes late, until it is taken back.
     [good] = await days.spo2(at(10, day=4), "95")
     await days.late(at(10, 10, day=4), [("83", timedelta(minutes=40))])
