@@ -32,6 +32,7 @@ from ingest_service.commands import (
     quarantine,
     readings,
     receivers,
+    rejudge,
     release,
 )
 from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
@@ -124,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     add("restored", _restored, "Say that the database was restored: gateways send again.")
     register = add("register", _register, "Write who and what is known from a JSON document.")
     register.add_argument("file", type=Path)
-    for command in (export, release, downtime):
+    for command in (export, rejudge, release, downtime):
         command.add(commands)
     for timed in (
         *(channels, quarantine, readings, receivers, gateways, hold, destroy, forget_raw),

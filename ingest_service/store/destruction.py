@@ -61,6 +61,7 @@ _DESTROYED: Final = (
     _Table("backup_grant", _OF_PATIENT, "written_at"),
     _Table("alert", _OF_PATIENT, "raised_at"),
     _Table("death", _OF_PATIENT, "told_at"),
+    _Table("patient_tick", _OF_PATIENT, "at"),
     _Table(
         "notification",
         "message_id IN (SELECT id FROM message WHERE patient_id = %(patient)s)",
