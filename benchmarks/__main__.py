@@ -191,12 +191,6 @@ def _overload(bench: _Bench) -> _Told:
     return figures, telling.of_overload(results)
 
 
-def _judging(bench: _Bench) -> _Told:
-    del bench
-    results = judging.run()
-    return [asdict(one) | {"ratio": one.ratio} for one in results], judging.tell(results)
-
-
 def _store_path(bench: _Bench) -> _Told:
     result = store_path.run(
         bench.platform.services, bench.region, readings=_READINGS_EACH, newest=bench.at

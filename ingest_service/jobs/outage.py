@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -16,14 +16,17 @@ from ingest_service import gateways
 from ingest_service.alerts.silence import DEAF_AFTER, Cause
 from ingest_service.gateways import ShownGateway
 from ingest_service.jobs.canary import KEPT
+from ingest_service.messages import kinds
+from ingest_service.messages.message import Message, Recipient
 from ingest_service.outage import chain as chains
 from ingest_service.outage import gateways as many
 from ingest_service.outage.chain import Chain
 from ingest_service.outage.gateways import GatewayState
-from ingest_service.outage.incident import Change, Incident, Kind
+from ingest_service.outage.incident import Change, Event, Incident, Kind
 from ingest_service.outage.rules import OutageRules
-from ingest_service.store import canary, incidents, standing
+from ingest_service.store import canary, incidents, messages, standing
 from ingest_service.store.connections import Connection, Pool
+from ingest_service.store.messages import MessageRow
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +42,8 @@ async def watch(pool: Pool, *, now: datetime, rules: OutageRules) -> Sequence[Ch
     """
     async with pool.connection() as connection, connection.transaction():
         changes = await decide(connection, now=now, rules=rules)
+        said = [MessageRow.of(each, created_at=now) for each in _messages(changes)]
+        await messages.put(connection, said)
     tell(changes)
     return changes
 
@@ -59,8 +64,17 @@ async def decide(connection: Connection, *, now: datetime, rules: OutageRules) -
     return changes
 
 
+def _messages(changes: Iterable[Change]) -> Iterator[Message]:
+    """Yield what the operator is told: that an incident stands, and that it is over."""
+    for change in changes:
+        if change.event is Event.OPENED:
+            yield kinds.incident(change.after.id, Recipient.OPERATOR, None)
+        elif change.event is Event.ENDED:
+            yield kinds.incident_over(change.after.id, Recipient.OPERATOR, None)
+
+
 def tell(changes: Collection[Change]) -> None:
-    """Log what happened; the operator's message hooks in here, by kind and numbers alone."""
+    """Log what happened, by kind and numbers alone."""
     for change in changes:
         if change.event is None:
             continue

@@ -147,7 +147,7 @@ class Days:
     ) -> ReadingRecord:
         """Let a pressure come, or a failed attempt."""
         self.home.now = when
-        more = {} if device is None else {"device": device}
+        more: dict[str, Any] = {} if device is None else {"device": device}
         record = self.home.cuff(systolic, diastolic, status=status, pulse=pulse, **more)
         await self._give([record])
         return record
