@@ -396,8 +396,10 @@ async def test_a_worse_reading_at_the_same_time_as_the_end_of_an_alert_is_not_lo
             await home.give(home.oximeter("83"))
             [known] = _open_reds(database)
 
-            acted, _ = await asyncio.gather(
-                actions.act(
+            async def end(known: dict[str, Any] = known, number: int = number) -> object:
+                # Later each time, so that now the one comes first and now the other.
+                await asyncio.sleep(number * 0.005)
+                return await actions.act(
                     api,
                     nurse,
                     known["id"],
@@ -405,9 +407,10 @@ async def test_a_worse_reading_at_the_same_time_as_the_end_of_an_alert_is_not_lo
                     action_id=uuid4(),
                     now=home.now,
                     version=known["version"],
-                ),
-                home.give(home.oximeter("78")),
-                return_exceptions=True,
+                )
+
+            acted, _ = await asyncio.gather(
+                end(), home.give(home.oximeter("78")), return_exceptions=True
             )
 
             # Whichever came first: she was told of the worse value, or it is an alert of its own.
