@@ -166,6 +166,23 @@ async def look_back_whole(
         cases[patient_id].chains = chains
 
 
+async def history_of(
+    connection: Connection, patient_id: UUID, *, since: datetime, now: datetime
+) -> History:
+    """Return what one patient measured since then, whatever plan it was judged by."""
+    found = await histories.readings(
+        connection,
+        {patient_id: since},
+        codes=list(FAMILY_OF_CODE),
+        until=now + _AHEAD,
+        most=_MOST_READINGS,
+    )
+    history = History()
+    for past in found.get(patient_id, ()):
+        history.add(_reading(past))
+    return history
+
+
 async def write(
     connection: Connection,
     cases: Iterable[Case],
