@@ -7,6 +7,7 @@ are stored and not judged.
 from __future__ import annotations
 
 import asyncio
+import gc
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -79,8 +80,12 @@ class _Taken:
 
 def run(services: Services, region: Population, *, newest: datetime) -> Result:
     """Measure both; the batches on one database, in turn, so that a noisy machine hits both."""
-    with fresh(services, "hemvital_judging", region.registration) as database:
-        batches = asyncio.run(_batches(database, region, newest))
+    thresholds = gc.get_threshold()
+    try:
+        with fresh(services, "hemvital_judging", region.registration) as database:
+            batches = asyncio.run(_batches(database, region, newest))
+    finally:
+        gc.set_threshold(*thresholds)
     return Result(engine_us=engine_alone(), batches=batches)
 
 
@@ -166,6 +171,8 @@ def _median(once: Callable[[], float]) -> float:
 
 async def _batches(database: Database, region: Population, newest: datetime) -> list[Batches]:
     """Fill both halves of the region with a month, give one of them plans, and measure."""
+    gc.freeze()
+    gc.set_threshold(1_000_000, 10, 10)  # as the worker does: `command`
     units = {one["id"]: one["care_unit_id"] for one in region.registration["patients"]}
     owners = {one["device_id"]: one["patient_id"] for one in region.registration["assignments"]}
     gateways = list(region.devices)

@@ -307,6 +307,8 @@ def _reading(past: Past) -> Reading | Attempt:
 
 def _flags_before(past: Past) -> tuple[str, ...]:
     """Return what releases knew of a reading that they looked back on."""
+    if not (past.is_irregular or past.is_doubtful or past.may_be_another):
+        return ()  # nearly all, and there are many
     said = (
         ("irregular_pulse", past.is_irregular),
         ("doubtful", past.is_doubtful),
@@ -319,8 +321,7 @@ def values_of(
     family: Family, systolic: Decimal | None, diastolic: Decimal | None, value: Decimal | None
 ) -> dict[Measure, Decimal]:
     """Return an observation's values by measure; none of a failed attempt."""
-    if family is Family.BLOOD_PRESSURE:
-        given = {Measure.SYSTOLIC: systolic, Measure.DIASTOLIC: diastolic}
-    else:
-        given = {SINGLE[family]: value}
+    if family is not Family.BLOOD_PRESSURE:
+        return {} if value is None else {SINGLE[family]: value}
+    given = {Measure.SYSTOLIC: systolic, Measure.DIASTOLIC: diastolic}
     return {measure: each for measure, each in given.items() if each is not None}
