@@ -1,0 +1,133 @@
+"""A whole cohort: patient after patient, in one or several processes, into files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from benchmarks.cohort.generating import Case, case
+from benchmarks.cohort.outcomes import Outcome, outcome
+from benchmarks.cohort.parameters import Parameters
+from benchmarks.cohort.patients import patient_id
+from benchmarks.cohort.plain import alerts as plain_alerts
+from benchmarks.cohort.plain import exact
+from benchmarks.cohort.plans import plan
+from benchmarks.cohort.records import Alert
+
+#: What is written, and what each line is.
+FILES: Final = (
+    "patients.jsonl",
+    "plans.jsonl",
+    "readings.jsonl",
+    "quarantined.jsonl",
+    "answers.jsonl",
+    "truth.jsonl",
+    "made.jsonl",
+    "plain.jsonl",
+)
+_CHUNK: Final = 4
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="string")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    parameters: Parameters
+    number: int
+    rules: Sequence[Alert] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    lines: Mapping[str, bytes]
+    outcome: Outcome
+
+
+def run(
+    parameters: Parameters,
+    folder: Path,
+    *,
+    jobs: int,
+    rules: Mapping[UUID, Sequence[Alert]] | None,
+    tell: Callable[[int, int], None],
+) -> list[Outcome]:
+    """Write the cohort's files and return what became of each patient.
+
+    Memory is bounded by the patients that are worked on: each is written before it is forgotten,
+    in the order of their numbers, so the files are the same whatever the number of processes.
+
+    Args:
+        parameters: Of the cohort.
+        folder: Where the files go; it exists.
+        jobs: How many processes.
+        rules: Alerts to be judged, by patient; ``None`` where there are none yet.
+        tell: Called with the patients done and all.
+    """
+    tasks = (
+        _Task(
+            parameters=parameters,
+            number=number,
+            rules=None if rules is None else rules.get(patient_id(parameters.seed, number), ()),
+        )
+        for number in range(parameters.patients)
+    )
+    outcomes: list[Outcome] = []
+    with ExitStack() as stack:
+        files = {name: stack.enter_context((folder / name).open("wb")) for name in FILES}
+        for done in _mapped(tasks, jobs, stack):
+            for name, text in done.lines.items():
+                files[name].write(text)
+            outcomes.append(done.outcome)
+            tell(len(outcomes), parameters.patients)
+    return outcomes
+
+
+def _mapped(tasks: Iterable[_Task], jobs: int, stack: ExitStack) -> Iterator[_Done]:
+    if jobs == 1:
+        return map(_work, tasks)
+    pool = stack.enter_context(get_context("spawn").Pool(jobs))
+    return pool.imap(_work, tasks, chunksize=_CHUNK)
+
+
+def _work(task: _Task) -> _Done:
+    parameters = task.parameters
+    one = case(parameters, task.number)
+    limits = exact(one.patient.limits)
+    stored = [each.reading for each in one.produced if not each.is_quarantined]
+    plain = plain_alerts(stored, limits)
+    return _Done(
+        lines=_lines(parameters, one, plain),
+        outcome=outcome(
+            one.monitored,
+            one.truths,
+            one.produced,
+            limits,
+            rules=task.rules or (),
+            plain=plain,
+            requests=(),
+        ),
+    )
+
+
+def _lines(parameters: Parameters, one: Case, plain: Sequence[Alert]) -> dict[str, bytes]:
+    return {
+        "patients.jsonl": lines([one.monitored]),
+        "plans.jsonl": lines([plan(parameters, one.patient)]),
+        "readings.jsonl": lines(each.reading for each in one.produced if not each.is_quarantined),
+        "quarantined.jsonl": lines(each.reading for each in one.produced if each.is_quarantined),
+        "answers.jsonl": lines(one.answers),
+        "truth.jsonl": lines(one.truths),
+        "made.jsonl": lines(each.made for each in one.produced if each.made.is_remarkable),
+        "plain.jsonl": lines(plain),
+    }
+
+
+def lines(records: Iterable[Any]) -> bytes:
+    """Return records as JSON Lines."""
+    return b"".join(_ENCODER.encode(one) + b"\n" for one in records)
