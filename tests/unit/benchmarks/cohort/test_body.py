@@ -67,7 +67,9 @@ def test_the_first_day_is_higher() -> None:
 def test_saturation_at_rest_ranges_within_a_day_and_falls_at_night_as_measured_in_copd() -> None:
     # JMIR mHealth uHealth 2019;7:e12866 (A14): range 10.8 (SD 4.4) % within a day, mean 92.1 by
     # day at rest and 89.9 at night.
-    ranges, days, nights = [], [], []
+    ranges: list[float] = []
+    days: list[float] = []
+    nights: list[float] = []
     for who, body in _well({"copd"}):
         for day in range(2):
             shown = _every_five_minutes(body, who.since + timedelta(days=day, hours=8), hours=14)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -68,7 +69,7 @@ def test_readings_come_patient_by_patient_in_the_order_in_which_they_are_known(
     readings = [msgspec.json.decode(line, type=Reading) for line in lines]
 
     patients = [one.patient_id for one in readings]
-    changes = sum(a != b for a, b in zip(patients, patients[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(patients))
 
     assert changes == len(set(patients)) - 1
     for patient in set(patients):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from itertools import chain
+from itertools import chain, pairwise
 
 import pytest
 
@@ -86,7 +86,7 @@ def test_a_patient_has_one_deterioration_at_a_time() -> None:
     quiet = timedelta(days=shipped().placing.quiet_days)
     for number in _CASES:
         in_order = shipped_case(number).patient.deteriorations
-        for before, after in zip(in_order, in_order[1:], strict=False):
+        for before, after in pairwise(in_order):
             assert after.onset >= before.ends_at + quiet
 
 

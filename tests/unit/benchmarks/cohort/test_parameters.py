@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.cohort import parameters
-from benchmarks.cohort.parameters import DEFAULT, ParametersError, read
+from benchmarks.cohort.parameters import DEFAULT, Json, ParametersError, read
 
 Document = dict[str, Any]
 
@@ -97,7 +97,7 @@ def test_what_is_no_file_of_parameters_is_refused(tmp_path: Path, text: str) -> 
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(ParametersError, match="none.json"):
+    with pytest.raises(ParametersError, match=r"none\.json"):
         read(tmp_path / "none.json")
 
 
@@ -105,7 +105,7 @@ def test_the_default_lies_beside_its_reader() -> None:
     assert Path(parameters.__file__).parent == DEFAULT.parent
 
 
-def _sources(node: Any, place: str) -> list[tuple[str, str]]:
+def _sources(node: Json, place: str) -> list[tuple[str, str]]:
     if isinstance(node, dict):
         if "value" in node:
             return [(place, str(node.get("source", "")))]

@@ -24,7 +24,7 @@ _LIMITS = exact(
 )
 
 
-def _reading(number: int = 1, **values: str) -> Reading:
+def _reading(number: int, values: dict[str, str]) -> Reading:
     family = "spo2" if "spo2" in values else "blood_pressure"
     at = _AT + timedelta(hours=number)
     return Reading(
@@ -57,11 +57,13 @@ def _reading(number: int = 1, **values: str) -> Reading:
 def test_a_reading_has_the_level_of_its_worst_value(
     values: dict[str, str], expected: str | None
 ) -> None:
-    assert level(_reading(**values), _LIMITS) == expected
+    assert level(_reading(1, values), _LIMITS) == expected
 
 
 def test_each_reading_beyond_limits_is_an_alert_when_the_server_has_it() -> None:
-    readings = [_reading(1, spo2="87"), _reading(2, spo2="91"), _reading(3, spo2="89")]
+    readings = [
+        _reading(place, {"spo2": value}) for place, value in ((1, "87"), (2, "91"), (3, "89"))
+    ]
 
     found = alerts(readings, _LIMITS)
 
