@@ -43,13 +43,16 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """One deterioration, and what the rules and the plain limit made of it.
 
     ``plain_red_at`` is the plain limit's first red from the crossing of red on: what came before
-    was chance, not the deterioration.
+    was chance, not the deterioration. ``by_chance`` tells whether the rules, and the plain limit,
+    had an alert of the same families in as long a time just before, in which nothing was wrong;
+    it is absent where the patient had no such time.
     """
 
     truth: Truth
     rules: Finding
     plain: Finding
     plain_red_at: datetime | None = None
+    by_chance: tuple[bool, bool] | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +103,7 @@ def outcome(
             or Finding(miss=_miss(truth, produced, limits, requests)),
             plain=_finding(truth, plain) or Finding(miss=_miss(truth, produced, limits, ())),
             plain_red_at=_first_red(truth, plain),
+            by_chance=_by_chance(monitored, truth, truths, reaching, plain),
         )
         for truth in truths
     )
@@ -134,6 +138,22 @@ def _finding(truth: Truth, alerts: Iterable[Alert]) -> Finding | None:
         return None
     reds = (one.raised_at for one in about if one.level == RED)
     return Finding(at=min(one.raised_at for one in about), red_at=min(reds, default=None))
+
+
+def _by_chance(
+    monitored: Monitored,
+    truth: Truth,
+    truths: Sequence[Truth],
+    rules: Sequence[Alert],
+    plain: Sequence[Alert],
+) -> tuple[bool, bool] | None:
+    sham = msgspec.structs.replace(
+        truth, onset=truth.onset - (truth.ends_at - truth.onset), ends_at=truth.onset
+    )
+    is_ill = any(one.onset < sham.ends_at and sham.onset < one.ends_at for one in truths)
+    if is_ill or sham.onset < monitored.since:
+        return None
+    return any(is_about(one, sham) for one in rules), any(is_about(one, sham) for one in plain)
 
 
 def _first_red(truth: Truth, plain: Iterable[Alert]) -> datetime | None:

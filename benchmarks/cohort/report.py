@@ -55,6 +55,17 @@ class Lag(msgspec.Struct, frozen=True, kw_only=True):
     worst_min: float | None
 
 
+class Chance(msgspec.Struct, frozen=True, kw_only=True):
+    """How often as long a time just before, with nothing wrong in it, has an alert all the same.
+
+    Whoever alerts every day finds everything: a sensitivity means no more than it exceeds this by.
+    """
+
+    of: int
+    rules: int
+    plain: int
+
+
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of deterioration, or all."""
 
@@ -65,6 +76,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     plain: Detected
     only_rules: int
     only_plain: int
+    chance: Chance
     lag: Lag
     is_as_sensitive: bool
     is_as_quick: bool
@@ -156,6 +168,7 @@ def _kind(name: str, found: Sequence[Found]) -> Kind:
         plain=plain,
         only_rules=sum(one.rules.at is not None and one.plain.at is None for one in found),
         only_plain=sum(one.rules.at is None and one.plain.at is not None for one in found),
+        chance=_chance(found),
         lag=lag,
         is_as_sensitive=rules.found >= plain.found,
         is_as_quick=lag.within == lag.pairs,
@@ -180,6 +193,15 @@ def _detected(found: Sequence[Found], of: Callable[[Found], Finding]) -> Detecte
         red_median_min=median(red_delays) if red_delays else None,
         red_p90_min=percentile(red_delays, _P90),
         misses=dict(sorted(misses.items())),
+    )
+
+
+def _chance(found: Sequence[Found]) -> Chance:
+    shams = [one.by_chance for one in found if one.by_chance is not None]
+    return Chance(
+        of=len(shams),
+        rules=sum(rules for rules, _ in shams),
+        plain=sum(plain for _, plain in shams),
     )
 
 

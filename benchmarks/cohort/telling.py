@@ -43,8 +43,20 @@ def lines(report: Report, *, has_rules: bool) -> Iterator[str]:
     )
     yield ""
     yield "Sensitivity (95 %) and delay from the crossing of a limit, median and 90 %"
+    yield "(chance: as long a time just before, with nothing wrong in it, had an alert too)"
     yield from _table(
-        ("deterioration", "n", "rules", "delay", "plain", "delay", "only rules", "only plain"),
+        (
+            "deterioration",
+            "n",
+            "rules",
+            "chance",
+            "delay",
+            "plain",
+            "chance",
+            "delay",
+            "only rules",
+            "only plain",
+        ),
         [_kind(one, has_rules=has_rules) for one in (*report.kinds, report.every)],
     )
     yield ""
@@ -114,8 +126,10 @@ def _kind(one: Kind, *, has_rules: bool) -> tuple[str, ...]:
         one.kind,
         str(one.count),
         _sensitivity(one.rules) if has_rules else _NONE,
+        _part(one.chance.rules, one.chance.of) if has_rules else _NONE,
         _delay(one.rules.median_min, one.rules.p90_min),
         _sensitivity(one.plain),
+        _part(one.chance.plain, one.chance.of),
         _delay(one.plain.median_min, one.plain.p90_min),
         str(one.only_rules) if has_rules else _NONE,
         str(one.only_plain) if has_rules else _NONE,
@@ -164,6 +178,10 @@ def _share(one: Detected) -> str:
 
 def _interval(interval: Interval | None) -> str:
     return "" if interval is None else f" ({interval[0]:.2f} to {interval[1]:.2f})"
+
+
+def _part(count: int, of: int) -> str:
+    return f"{count / of:.2f}" if of else _NONE
 
 
 def _misses(misses: Mapping[str, int]) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from benchmarks.cohort.measuring import Produced
@@ -12,6 +13,16 @@ from benchmarks.cohort.records import Alert, Made, Monitored, Reading, Request, 
 
 _PATIENT = UUID(int=1)
 _DAY = datetime(2026, 10, 1, tzinfo=UTC)
+_MONITORED = Monitored(
+    patient_id=_PATIENT,
+    programme="copd",
+    since=_DAY,
+    until=_DAY + timedelta(days=4),
+    is_irregular=False,
+    is_shared=False,
+    answers_request="0",
+    adherence="1",
+)
 _LIMITS = exact({"spo2": {"red_low": 88.0, "yellow_low": 90.0}})
 # Begins at 10:00 on the first day, crosses yellow at 16:00 and red at 20:00; ends a day later.
 _TRUTH = Truth(
@@ -74,19 +85,12 @@ def _outcome(
     plain: tuple[Alert, ...] = (),
     produced: tuple[Produced, ...] = (),
     requests: tuple[Request, ...] = (),
+    monitored: Monitored = _MONITORED,
+    truths: tuple[Truth, ...] = (_TRUTH,),
 ) -> Outcome:
     return outcome(
-        Monitored(
-            patient_id=_PATIENT,
-            programme="copd",
-            since=_DAY,
-            until=_DAY + timedelta(days=4),
-            is_irregular=False,
-            is_shared=False,
-            answers_request="0",
-            adherence="1",
-        ),
-        [_TRUTH],
+        monitored,
+        truths,
         produced,
         _LIMITS,
         rules=rules,
@@ -168,3 +172,27 @@ def test_a_request_that_nobody_answered_is_a_cause_of_its_own() -> None:
     # The plain limit asks nobody anything.
     assert result.found[0].plain == Finding(miss=Miss.NOT_RAISED)
     assert (result.requests, result.answered) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("hour", "by_chance"), [(-15, (False, True)), (9, (True, True)), (11, (False, True))]
+)
+def test_chance_is_an_alert_in_as_long_a_time_before(
+    hour: float, by_chance: tuple[bool, bool]
+) -> None:
+    # Onset at 10 o'clock, 24 hours long: the time before begins at 10 the day before.
+    early = msgspec.structs.replace(_MONITORED, since=_DAY - timedelta(days=2))
+
+    result = _outcome(rules=(_alert(hour),), plain=(_alert(-13),), monitored=early)
+
+    assert result.found[0].by_chance == by_chance
+
+
+def test_chance_needs_a_time_in_which_the_patient_was_there_and_well() -> None:
+    early = msgspec.structs.replace(_MONITORED, since=_DAY - timedelta(days=2))
+    before = msgspec.structs.replace(
+        _TRUTH, onset=_DAY - timedelta(hours=20), ends_at=_DAY - timedelta(hours=13)
+    )
+
+    assert _outcome().found[0].by_chance is None
+    assert _outcome(monitored=early, truths=(before, _TRUTH)).found[1].by_chance is None

@@ -41,6 +41,7 @@ def _found(
     plain: float | None = None,
     plain_red: float | None = None,
     compared: float | None = None,
+    by_chance: tuple[bool, bool] | None = None,
 ) -> Found:
     return Found(
         truth=Truth(
@@ -58,6 +59,7 @@ def _found(
         rules=_finding(ours, ours_red, Miss.NOT_ANSWERED),
         plain=_finding(plain, plain_red, Miss.WITHIN_LIMITS),
         plain_red_at=_at(compared),
+        by_chance=by_chance,
     )
 
 
@@ -95,9 +97,22 @@ def _report(*, alerts: int = 2) -> Report:
                 _found(
                     "lungs", red=60, ours=-30, ours_red=90, plain=10, plain_red=60, compared=70
                 ),
-                _found("lungs", red=120, ours=20, plain=40, plain_red=130, compared=130),
+                _found(
+                    "lungs",
+                    red=120,
+                    ours=20,
+                    plain=40,
+                    plain_red=130,
+                    compared=130,
+                    by_chance=(True, True),
+                ),
             ),
-            _outcome(2, "copd", (1, 0, 0, 0, 0, 0, 0), _found("lungs", ours=100)),
+            _outcome(
+                2,
+                "copd",
+                (1, 0, 0, 0, 0, 0, 0),
+                _found("lungs", ours=100, by_chance=(False, True)),
+            ),
             _outcome(3, "heart_failure", (1, 0, 1, 6, 1, 6, 3), _found("heart", plain=50)),
         ],
         resamples=200,
@@ -139,6 +154,13 @@ def test_misses_are_counted_by_cause() -> None:
     assert lungs.plain.misses == {"within_limits": 1}
     assert (heart.is_as_sensitive, lungs.is_as_sensitive) == (False, True)
     assert heart.only_plain == 1
+
+
+def test_finds_by_chance_are_counted_where_there_was_a_time_to_look_at() -> None:
+    heart, lungs = _report().kinds
+
+    assert (lungs.chance.of, lungs.chance.rules, lungs.chance.plain) == (2, 1, 2)
+    assert heart.chance.of == 0
 
 
 def test_the_burden_is_that_of_all_patients_and_days() -> None:
