@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from statistics import mean, stdev
 
+import msgspec
 import pytest
 
 from benchmarks.cohort.body import Body, in_steps, rhythm
@@ -90,6 +91,24 @@ def _every_five_minutes(body: Body, since: datetime, *, hours: int) -> list[floa
         float(body.shown("spo2", since + timedelta(minutes=5 * place)))
         for place in range(12 * hours)
     ]
+
+
+@pytest.mark.parametrize("minutes", [0, 15], ids=["at the half-hour", "between"])
+def test_half_hours_vary_as_much_at_their_ends_as_between(minutes: int) -> None:
+    given = shipped()
+    alone = msgspec.structs.replace(
+        given.variation["systolic"], day_sd=0.0, slot_sd=4.0, first_day=0.0, rhythm=()
+    )
+    parameters = msgspec.structs.replace(given, variation={**given.variation, "systolic": alone})
+    who, _ = _well({"hypertension_titration"})[0]
+    body = Body(parameters, who)
+
+    values = [
+        body.value("systolic", who.since + timedelta(hours=hour, minutes=minutes))
+        for hour in range(1500)
+    ]
+
+    assert stdev(values) == pytest.approx(4 * who.spread["systolic"], rel=0.06)
 
 
 def test_what_is_asked_first_changes_nothing() -> None:
