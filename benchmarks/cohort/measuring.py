@@ -23,7 +23,7 @@ _MEASURES: Final[Mapping[str, tuple[str, ...]]] = {
     BODY_WEIGHT: ("body_weight",),
 }
 #: Devices that count the pulse beside what they are for.
-_COUNTS_PULSE: Final = frozenset({BLOOD_PRESSURE, SPO2})
+COUNTS_PULSE: Final = frozenset({BLOOD_PRESSURE, SPO2})
 _KEEPS_MEMORY: Final = frozenset({BLOOD_PRESSURE, BODY_WEIGHT})
 _FAILED_GAP: Final = timedelta(seconds=75)
 
@@ -154,7 +154,7 @@ class Home:
             for measure in _MEASURES[family]
         }
         rows = {family: values}
-        if family in _COUNTS_PULSE and PULSE in self.patient.usual:
+        if family in COUNTS_PULSE and PULSE in self.patient.usual:
             factor = (
                 self._parameters.irregular.reading_factor if self.patient.is_irregular else 1.0
             )
@@ -255,7 +255,7 @@ class Home:
     def _received(self, family: str, at: datetime) -> datetime | None:
         """Return when the server has a reading of that time; ``None`` if it never gets it."""
         delivery = self._parameters.delivery
-        quick, kept, burst, *_ = self._draws.uniforms(f"delivery {family}", int(at.timestamp()))
+        quick, kept, *_ = self._draws.uniforms(f"delivery {family}", int(at.timestamp()))
         outage = _outage_at(self.patient.outages, at)
         if outage is None:
             low, high = delivery.seconds
@@ -263,8 +263,9 @@ class Home:
         is_kept = family in _KEEPS_MEMORY and kept < delivery.kept_in_memory
         if outage.is_off and not is_kept:
             return None
-        low, high = delivery.burst_s
-        return outage.until + timedelta(seconds=round(low + (high - low) * burst))
+        # All in one message: what waited is sent together.
+        spent = self._draws.between(delivery.burst_s, "burst", int(outage.until.timestamp()))
+        return outage.until + timedelta(seconds=round(spent))
 
     def local(self, at: datetime) -> datetime:
         """Return the time in the home's offset, as a gateway writes it."""

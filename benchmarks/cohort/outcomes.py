@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -55,6 +55,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     by_chance: tuple[bool, bool] | None = None
 
 
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one rule, what reached a person: in all, as red, and outside of any deterioration."""
+
+    alerts: int
+    reds: int
+    false: int
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One patient: counts of what reached a person, and each deterioration."""
 
@@ -71,6 +79,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     plain_daily: int
     requests: int
     answered: int
+    rules: Mapping[str, Tally]
     found: tuple[Found, ...]
 
 
@@ -121,8 +130,20 @@ def outcome(
         plain_daily=len(once_a_day(plain)),
         requests=len(requests),
         answered=sum(one.measured_at is not None for one in requests),
-        found=tuple(found),
+        rules={name: _tally(truths, of) for name, of in _by_rule(reaching).items()},
+        found=found,
     )
+
+
+def _by_rule(alerts: Iterable[Alert]) -> Mapping[str, Sequence[Alert]]:
+    by_rule: dict[str, list[Alert]] = {}
+    for one in alerts:
+        by_rule.setdefault(one.rule, []).append(one)
+    return by_rule
+
+
+def _tally(truths: Sequence[Truth], alerts: Sequence[Alert]) -> Tally:
+    return Tally(alerts=len(alerts), reds=_reds(alerts), false=_false(truths, alerts))
 
 
 def is_about(alert: Alert, truth: Truth) -> bool:

@@ -114,6 +114,16 @@ class Burden(msgspec.Struct, frozen=True, kw_only=True):
     answered: int
 
 
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule brings before a person, over the whole cohort."""
+
+    rule: str
+    alerts: int
+    reds: int
+    false: int
+    per_day: float
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is told; ``is_met`` is the whole aim."""
 
@@ -121,6 +131,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     every: Kind
     programmes: tuple[Burden, ...]
     whole: Burden
+    rules: tuple[Rule, ...]
     is_share_met: bool
     is_met: bool
 
@@ -150,6 +161,7 @@ def report(outcomes: Sequence[Outcome], *, resamples: int, seed: int) -> Report:
             burden(name, [one for one in outcomes if one.programme == name]) for name in programmes
         ),
         whole=whole,
+        rules=_rules(outcomes),
         is_share_met=is_share_met,
         is_met=is_share_met and all(one.is_as_sensitive and one.is_as_quick for one in kinds),
     )
@@ -256,6 +268,26 @@ def _burden(name: str, outcomes: Sequence[Outcome], *, resamples: int, seed: int
         requests=sum(one.requests for one in outcomes),
         answered=sum(one.answered for one in outcomes),
     )
+
+
+def _rules(outcomes: Sequence[Outcome]) -> tuple[Rule, ...]:
+    """Return the rules, the one that brings most first."""
+    days = sum(one.days for one in outcomes)
+    names = {name for one in outcomes for name in one.rules}
+    rules: list[Rule] = []
+    for name in sorted(names):
+        tallies = [one.rules[name] for one in outcomes if name in one.rules]
+        alerts = sum(one.alerts for one in tallies)
+        rules.append(
+            Rule(
+                rule=name,
+                alerts=alerts,
+                reds=sum(one.reds for one in tallies),
+                false=sum(one.false for one in tallies),
+                per_day=alerts / days if days else 0.0,
+            )
+        )
+    return tuple(sorted(rules, key=lambda one: -one.alerts))
 
 
 def _min(later: datetime, earlier: datetime) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from benchmarks.cohort.confidence import Interval
-from benchmarks.cohort.report import Burden, Detected, Kind, Report
+from benchmarks.cohort.report import Burden, Detected, Kind, Report, Rule
 
 _HOUR_MIN: Final = 60
 _DAY_MIN: Final = 24 * 60
@@ -41,6 +41,13 @@ def lines(report: Report, *, has_rules: bool) -> Iterator[str]:
         ),
         [_burden(one, has_rules=has_rules) for one in (*report.programmes, whole)],
     )
+    if has_rules:
+        yield ""
+        yield "What the rules bring before a person, per 100 patient-days"
+        yield from _table(
+            ("rule", "alerts", "of them red", "false"),
+            [_rule(one, whole.patient_days) for one in report.rules],
+        )
     yield ""
     yield "Sensitivity (95 %) and delay from the crossing of a limit, median and 90 %"
     yield "(chance: as long a time just before, with nothing wrong in it, had an alert too)"
@@ -114,11 +121,15 @@ def _burden(one: Burden, *, has_rules: bool) -> tuple[str, ...]:
         rate(one.alerts) if has_rules else _NONE,
         rate(one.false) if has_rules else _NONE,
         rate(one.reds) if has_rules else _NONE,
-        f"{rate(one.plain)} ({rate(one.plain_false)} false)",
+        f"{rate(one.plain)} ({rate(one.plain_false)} false, {rate(one.plain_reds)} red)",
         rate(one.plain_daily),
         share if has_rules else _NONE,
         _NONE if one.share_of_false is None or not has_rules else f"{one.share_of_false:.2f}",
     )
+
+
+def _rule(one: Rule, days: float) -> tuple[str, ...]:
+    return one.rule, *(f"{100 * count / days:.2f}" for count in (one.alerts, one.reds, one.false))
 
 
 def _kind(one: Kind, *, has_rules: bool) -> tuple[str, ...]:

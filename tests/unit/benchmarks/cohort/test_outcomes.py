@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from benchmarks.cohort.measuring import Produced
-from benchmarks.cohort.outcomes import Finding, Miss, Outcome, outcome
+from benchmarks.cohort.outcomes import Finding, Miss, Outcome, Tally, outcome
 from benchmarks.cohort.plain import exact
 from benchmarks.cohort.records import Alert, Made, Monitored, Reading, Request, Truth
 
@@ -141,6 +141,7 @@ def test_alerts_are_counted_as_false_outside_deteriorations() -> None:
     # 2 h silences 12 h; 50 h is more than a day after 2 h and silences 51 h.
     assert result.plain_daily == 2
     assert (result.alerts, result.reds, result.false) == (2, 1, 2)
+    assert result.rules == {"x": Tally(alerts=2, reds=1, false=2)}
     assert result.days == 4
 
 

@@ -21,7 +21,7 @@ import pytest
 
 from benchmarks.cohort import telling
 from benchmarks.cohort.confidence import wilson
-from benchmarks.cohort.outcomes import Finding, Found, Miss, Outcome
+from benchmarks.cohort.outcomes import Finding, Found, Miss, Outcome, Tally
 from benchmarks.cohort.records import Truth
 from benchmarks.cohort.report import Report, report
 
@@ -83,6 +83,7 @@ def _outcome(number: int, programme: str, counts: tuple[int, ...], *found: Found
         plain_daily=daily,
         requests=2,
         answered=1,
+        rules={"limit.spo2": Tally(alerts=alerts, reds=reds, false=false)},
         found=found,
     )
 
@@ -186,6 +187,13 @@ def test_programmes_are_told_apart() -> None:
         1,
         6,
     )
+
+
+def test_rules_are_told_apart() -> None:
+    (rule,) = _report().rules
+
+    assert (rule.rule, rule.alerts, rule.reds, rule.false) == ("limit.spo2", 4, 1, 2)
+    assert rule.per_day == pytest.approx(4 / 30)
 
 
 def test_a_third_is_enough_and_more_is_too_much() -> None:
