@@ -37,9 +37,13 @@ def create_app(parts: Parts, metrics: Metrics) -> ASGIApp:
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         async with parts.pool, asyncio.TaskGroup() as tasks:
             dsn = parts.settings.database.get_secret_value()
-            hearing = tasks.create_task(parts.hub.run(dsn), name="hear changes")
+            hearing = [
+                tasks.create_task(parts.hub.run(dsn), name="hear changes"),
+                tasks.create_task(parts.hub.hear_canary(dsn), name="hear the canary"),
+            ]
             yield
-            hearing.cancel()
+            for each in hearing:
+                each.cancel()
 
     app = FastAPI(
         title="Hemvital",

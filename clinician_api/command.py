@@ -24,7 +24,6 @@ from clinician_api.enrolment import command as enrolment
 from clinician_api.fhir.cursor import Cursors
 from clinician_api.keys import KeyFileError, Keys
 from clinician_api.observability import Metrics, monitoring_app
-from clinician_api.pages import catalogue
 from clinician_api.pages.templates import Templates
 from clinician_api.parts import Parts
 from clinician_api.routes.signin import CALLBACK
@@ -33,6 +32,7 @@ from clinician_api.settings import Settings, SettingsError, load
 from clinician_api.signin import Client, SignIn
 from ingest_service.store import access
 from ingest_service.store.connections import ping, pool
+from ingest_service.wording import catalogue
 
 _SCOPES: Final = "system/Observation.rs system/Patient.r system/Device.r"
 _PROVIDER_S: Final = 5.0
@@ -167,7 +167,7 @@ async def _serve(settings: Settings, loaded: Keys) -> None:
         )
         monitoring = _Server(
             uvicorn.Config(
-                monitoring_app(metrics, is_ready=is_ready),
+                monitoring_app(metrics, is_ready=is_ready, canary_at=lambda: hub.canary_at),
                 host="127.0.0.1",
                 port=settings.monitoring_port,
                 access_log=False,

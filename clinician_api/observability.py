@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, H
 from prometheus_client.exposition import generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from clinician_api import trace
@@ -74,14 +74,22 @@ def log_as_json(level: str) -> None:
 
 
 def monitoring_app(
-    metrics: Metrics, *, is_ready: Callable[[], Awaitable[str | None]]
+    metrics: Metrics,
+    *,
+    is_ready: Callable[[], Awaitable[str | None]],
+    canary_at: Callable[[], datetime | None] = lambda: None,
 ) -> Starlette:
     """Return the application for the monitoring port.
 
     Args:
         metrics: What ``/metrics`` shows.
         is_ready: Returns nothing when the service can do its work, else the reason.
+        canary_at: Returns the newest reading of the canary that the pages heard of.
     """
+
+    async def canary(_request: Request) -> Response:
+        at = canary_at()
+        return JSONResponse({"passed_at": at.isoformat() if at else None})
 
     async def show_metrics(_request: Request) -> Response:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
@@ -98,5 +106,6 @@ def monitoring_app(
             Route("/metrics", show_metrics),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
+            Route("/canary", canary),
         ]
     )

@@ -11,7 +11,6 @@ from fastapi import Depends, Header, Request
 
 from clinician_api.errors import ForbiddenError, UnauthenticatedError
 from clinician_api.fhir.cursor import Cursors
-from clinician_api.pages.catalogue import Catalogue
 from clinician_api.pages.templates import Templates
 from clinician_api.services.live import Hub
 from clinician_api.services.sessions import Duration
@@ -19,6 +18,7 @@ from clinician_api.settings import Settings
 from clinician_api.signin import SignIn
 from clinician_api.tokens import Bearer, TokenVerifier
 from ingest_service.store.connections import Pool
+from ingest_service.wording.catalogue import Catalogue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,10 @@ QUANTITY_TRANSLATION: Final = STRUCTURE + "iso21090-PQ-translation"
 
 #: Ours: the rest before a reading that followed another one too soon.
 REST: Final = "urn:hemvital:extension:rest"
+#: Ours: by which protocol an average was made, of how much, and whether that is enough.
+AVERAGING: Final = "urn:hemvital:extension:averaging"
+#: Ours: a reading that is not in an average, and why.
+LEFT_OUT: Final = "urn:hemvital:extension:left-out"
 
 TEST_DATA: Final = Coding("http://terminology.hl7.org/CodeSystem/v3-ActReason", "HTEST")
 
@@ -48,12 +52,10 @@ _PHD_CATEGORY: Final = "http://hl7.org/fhir/uv/phd/CodeSystem/PhdObservationCate
 _MEASUREMENT_STATUS: Final = "http://hl7.org/fhir/uv/pocd/CodeSystem/measurement-status"
 _ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 
-CATEGORIES: Final = raw(
-    (
-        CodeableConcept((Coding(_CATEGORY, "vital-signs", "Vital Signs"),)),
-        CodeableConcept((Coding(_PHD_CATEGORY, "phd"),)),
-    )
-)
+_VITAL_SIGNS: Final = CodeableConcept((Coding(_CATEGORY, "vital-signs", "Vital Signs"),))
+CATEGORIES: Final = raw((_VITAL_SIGNS, CodeableConcept((Coding(_PHD_CATEGORY, "phd"),))))
+#: Of what no device measured.
+CATEGORIES_OF_DERIVED: Final = raw((_VITAL_SIGNS,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,55 @@ PULSE_SERIES: Final = _series(
     loinc=Coding(LOINC, "8889-8", "Heart rate by Pulse oximetry"),
     snomed=_HEART_RATE_SNOMED,
     unit=PER_MINUTE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Averaged:
+    """What an average is of: the code it is stored by, all codings as JSON, and the unit."""
+
+    code: str
+    concept: msgspec.Raw
+    unit: Unit
+
+
+def _averaged(
+    loinc: tuple[str, str], snomed: tuple[str, str] | None, unit: Unit, text: str
+) -> Averaged:
+    codings = [Coding(LOINC, *loinc)]
+    if snomed:
+        codings.append(Coding(SNOMED_CT, *snomed))
+    concept = raw(CodeableConcept(tuple(codings), text))
+    return Averaged(code=loinc[0], concept=concept, unit=unit)
+
+
+# Never 85354-9, 8480-6, 8462-4 or 8867-4 beside them: whoever asks for readings must not get a
+# mean among them, and count it as one more.
+AVERAGE_PRESSURE: Final = _averaged(
+    ("96607-7", "Blood pressure panel mean systolic and mean diastolic"),
+    ("723232008", "Average blood pressure"),
+    MMHG,
+    "Average home blood pressure",
+)
+AVERAGE_SYSTOLIC: Final = _averaged(
+    ("96608-5", "Systolic blood pressure mean"),
+    ("413606001", "Average home systolic blood pressure"),
+    MMHG,
+    "Average systolic",
+)
+AVERAGE_DIASTOLIC: Final = _averaged(
+    ("96609-3", "Diastolic blood pressure mean"),
+    ("413605002", "Average home diastolic blood pressure"),
+    MMHG,
+    "Average diastolic",
+)
+AVERAGE_PULSE: Final = _averaged(
+    ("103205-1", "Mean heart rate"), None, PER_MINUTE, "Average pulse rate"
+)
+NUMBER_OF_READINGS: Final = raw(
+    CodeableConcept(
+        (Coding(SNOMED_CT, "246432004", "Number of occurrences"),), "Number of readings"
+    )
 )
 
 

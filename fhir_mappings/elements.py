@@ -40,11 +40,15 @@ class Logical(msgspec.Struct, frozen=True):
 
 
 class Extension(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """An extension with one of the values that ours have."""
+    """An extension with one of the values that ours have, or with parts of its own."""
 
     url: str
     value_reference: Reference | None = None
     value_quantity: Quantity | None = None
+    extension: tuple[Extension, ...] = ()
+    value_code: str | None = None
+    value_integer: int | None = None
+    value_boolean: bool | None = None
 
 
 class Quantity(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -106,6 +110,7 @@ class Component(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel",
 
     code: msgspec.Raw
     value_quantity: Quantity | None = None
+    value_integer: int | None = None
     data_absent_reason: msgspec.Raw | None = None
 
 
@@ -137,7 +142,9 @@ class Observation(
     interpretation: tuple[msgspec.Raw, ...] = ()
     note: tuple[Annotation, ...] = ()
     body_site: msgspec.Raw | None = None
-    device: Reference
+    method: CodeableConcept | None = None
+    device: Reference | None = None
+    derived_from: tuple[Reference, ...] = ()
     component: tuple[Component, ...] = ()
 
 

@@ -25,6 +25,8 @@ GATEWAY: Final = "urn:hemvital:sid:gateway"
 RECORD: Final = "urn:hemvital:sid:record"
 #: A message as it came: SHA-256 over its payload, in hexadecimal.
 MESSAGE: Final = "urn:hemvital:sid:message-sha256"
+#: An average: patient, protocol with version, kind and days of its period.
+AVERAGE: Final = "urn:hemvital:sid:average"
 #: What somebody did in this system, where it changed what is stored.
 CHANGE: Final = "urn:hemvital:sid:change"
 #: Who works for the operator or the care provider and has no HSA-id.
@@ -39,6 +41,8 @@ _GATEWAY_RESOURCE: Final = UUID("4a5b4c5e-91f6-5f55-8a2c-5a3bd6b0d7c2")
 
 _METRIC_RESOURCE: Final = UUID("c0a57b52-5a3a-5a6e-8f0e-8a6a3f1f9e21")
 _PROVENANCE_RESOURCE: Final = UUID("7d1f2f7e-0a51-5b0c-9d0b-5f6f0d2b7c33")
+
+_AVERAGE_RESOURCE: Final = UUID("b3d7c1a4-52e0-5c1d-9f46-2e8a7d0c6b15")
 
 _MAC: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
 _EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - device time has no zone
@@ -138,6 +142,23 @@ def device_metric_id(device_id: str, mdc: int) -> UUID:
 def provenance_id(*parts: object) -> UUID:
     """Return the id of the Provenance that these tell apart from every other."""
     return uuid5(_PROVENANCE_RESOURCE, "|".join(map(str, parts)))
+
+
+def average_identifier(
+    patient_id: UUID, protocol_id: str, protocol_version: int, kind: str, days: tuple[date, date]
+) -> str:
+    """Return what an average is the same by, however often it is issued again.
+
+    Layout: the patient's logical id, the protocol's id and version, ``course`` or ``rolling``,
+    first and last day; joined by bars.
+    """
+    first, last = days
+    return f"{patient_id}|{protocol_id}|{protocol_version}|{kind}|{first}|{last}"
+
+
+def average_id(identifier: str) -> UUID:
+    """Return the id of the Observation of an average, from its `average_identifier`."""
+    return uuid5(_AVERAGE_RESOURCE, identifier)
 
 
 @lru_cache(maxsize=4096)

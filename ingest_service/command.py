@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from random import SystemRandom
 from typing import Final
 
 import psycopg
@@ -19,8 +20,12 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from ingest_service import registration
 from ingest_service.admission.decisions import DecisionError
+from ingest_service.canary.numbers import InUseError
 from ingest_service.commands import (
+    canary,
+    channels,
     destroy,
+    downtime,
     export,
     forget_raw,
     gateways,
@@ -34,17 +39,27 @@ from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
 from ingest_service.commands.release import address_of
 from ingest_service.configuring import ConfigurationError
 from ingest_service.destruction import DestructionError
+from ingest_service.downtime.files import SheetError
+from ingest_service.jobs import clock, notifications
 from ingest_service.jobs import service as jobs
 from ingest_service.jobs.backlog import BacklogMetrics
+from ingest_service.jobs.canary import CanaryMetrics
+from ingest_service.jobs.clock import ClockMetrics
 from ingest_service.jobs.configurations import keep_configured
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.jobs.gateways import GatewayMetrics
 from ingest_service.jobs.listening import ListeningMetrics, listen, note_listening
 from ingest_service.jobs.mailbox import Mailbox
+from ingest_service.jobs.notification_metrics import NotificationMetrics
 from ingest_service.jobs.uplink import Uplink
+from ingest_service.notifying import assembly
+from ingest_service.notifying.delivering import Courier
 from ingest_service.observability import Health, Metrics, log_as_json, served
+from ingest_service.outage import rules as outage_rules
+from ingest_service.outage.rules import DEFAULT, OutageRules, RulesError
 from ingest_service.registration import RegistrationError
 from ingest_service.settings import (
+    ClockSettings,
     JobsSettings,
     OwnerSettings,
     SettingsError,
@@ -57,6 +72,7 @@ from ingest_service.store.text_dictionaries import DictionaryError
 from ingest_service.subscriber.broker import Broker
 from ingest_service.subscriber.inbox import Inbox
 from ingest_service.subscriber.service import Worker
+from ingest_service.wording import catalogue
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return USAGE
-    except (ConfigurationError, DecisionError, DestructionError) as error:
+    except (
+        *(ConfigurationError, DecisionError, DestructionError, RulesError),
+        *(InUseError, SheetError),
+    ) as error:
         print(error, file=sys.stderr)
         return FAILED
     except (RegistrationError, DictionaryError, OSError, psycopg.Error) as error:
@@ -99,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add("run", _run, "Run one ingest worker until it is told to stop.")
     add("jobs", _jobs, "Run what time demands until it is told to stop.")
+    add("clock", _clock, "Judge patients as time passes, until it is told to stop.")
     add(
         "migrate",
         _migrate,
@@ -110,7 +130,10 @@ def _parser() -> argparse.ArgumentParser:
     register.add_argument("file", type=Path)
     for command in (export, release):
         command.add(commands)
-    for timed in (quarantine, readings, receivers, gateways, hold, destroy, forget_raw):
+    for timed in (
+        *(channels, quarantine, readings, receivers, gateways, hold, destroy, forget_raw),
+        *(canary, downtime),
+    ):
         timed.add(commands, _now)
     return parser
 
@@ -173,11 +196,12 @@ async def _work(settings: WorkerSettings) -> None:
 def _jobs(_arguments: argparse.Namespace) -> int:
     settings = load(JobsSettings, os.environ)
     log_as_json(settings.log_level)
-    asyncio.run(_keep_time(settings))
+    rules = outage_rules.read(settings.outage_rules) if settings.outage_rules else DEFAULT
+    asyncio.run(_keep_time(settings, rules))
     return OK
 
 
-async def _keep_time(settings: JobsSettings) -> None:
+async def _keep_time(settings: JobsSettings, outages: OutageRules) -> None:
     stop = _stop_signal()
     downlink = Downlink(address_of(settings, settings.jobs_client_id))
     registry = CollectorRegistry()
@@ -193,25 +217,68 @@ async def _keep_time(settings: JobsSettings) -> None:
     registry.register(backlog)
     standing = GatewayMetrics(_now)
     registry.register(standing)
+    passes = CanaryMetrics(_now)
+    registry.register(passes)
+    telling = NotificationMetrics(registry, _now)
+    senders = assembly.senders(settings)
     async with connections.pool(settings.jobs_database, name="hemvital-jobs", size=4) as pool:
         app = jobs.app_of(
-            settings.jobs_database, pool, downlink, clock=_now, hole_age_s=settings.hole_age_s
+            settings.jobs_database,
+            pool,
+            downlink,
+            clock=_now,
+            hole_age_s=settings.hole_age_s,
+            outage_rules=outages,
         )
+        courier = Courier(
+            pool=pool,
+            senders=senders,
+            catalogues=catalogue.load(),
+            link=settings.worklist_url,
+            counting=telling,
+            clock=_now,
+            chance=SystemRandom().random,
+        )
+        notifications.add(app, courier)
         with served(settings.http_host, settings.jobs_http_port, registry, health):
             downlink.start()
             uplink.start()
             beside = (
                 backlog.keep_fresh(pool),
                 standing.keep_fresh(pool),
+                passes.keep_fresh(pool),
                 listen(pool, mailbox, uplink, heard),
                 note_listening(pool, uplink, _now),
                 keep_configured(pool, downlink, _now),
+                telling.keep_fresh(pool),
+                notifications.keep_telling(app, pool, telling, _now),
             )
             try:
                 await jobs.serve(app, pool, health, beside, stop, drain_s=_JOBS_DRAIN_S)
             finally:
                 uplink.stop()
                 downlink.stop()
+
+
+def _clock(_arguments: argparse.Namespace) -> int:
+    settings = load(ClockSettings, os.environ)
+    log_as_json(settings.log_level)
+    asyncio.run(_let_time_pass(settings))
+    return OK
+
+
+async def _let_time_pass(settings: ClockSettings) -> None:
+    stop = _stop_signal()
+    registry = CollectorRegistry()
+    metrics = ClockMetrics()
+    registry.register(metrics)
+    health = Health(lambda: None)
+    async with connections.pool(settings.database, name="hemvital-clock", size=2) as pool:
+        app = clock.app_of(settings.jobs_database, pool, metrics, now=_now)
+        with served(settings.http_host, settings.clock_http_port, registry, health):
+            await jobs.serve(
+                app, pool, health, (), stop, queues={clock.QUEUE: 1}, drain_s=_JOBS_DRAIN_S
+            )
 
 
 def _migrate(_arguments: argparse.Namespace) -> int:

@@ -27,6 +27,7 @@ from ingest_service.store.registration import (
 
 _Text = Annotated[str, Field(min_length=1, max_length=200)]
 _GatewayId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+_Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,7}$")]
 _Limit = Annotated[Decimal, Field(gt=0, le=1000, allow_inf_nan=False)]
 
 
@@ -71,6 +72,8 @@ class Patient(_Part):
     gender: Literal["male", "female", "other", "unknown"] | None = None
     programme: _Text | None = None
     is_protected: bool = False
+    language: _Language | None = None
+    kin_language: _Language | None = None
 
 
 class Gateway(_Part):
@@ -221,6 +224,8 @@ def _patient_rows(given: Iterable[Patient]) -> Iterable[PatientRow]:
             gender=one.gender or identity.gender,
             programme=one.programme,
             is_protected=one.is_protected,
+            language=one.language,
+            kin_language=one.kin_language,
         )
 
 

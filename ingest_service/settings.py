@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 PREFIX: Final = "HEMVITAL_INGEST_"
 
@@ -70,6 +71,66 @@ class JobsSettings(BrokerSettings):
     jobs_client_id: Annotated[str, Field(min_length=1, max_length=64)] = "ingest-jobs"
     jobs_http_port: Annotated[int, Field(ge=0, le=65535)] = 9465
     hole_age_s: Annotated[int, Field(ge=1, le=86_400)] = 60
+    outage_rules: Path | None = None
+    notification_secrets: Path | None = None
+    notification_authority: Path | None = None
+    notification_networks: str = ""
+    worklist_url: Annotated[str, Field(pattern=r"^https?://[!-~]{1,200}$")] | None = None
+    smtp_host: str | None = None
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    smtp_security: Literal["starttls", "tls"] = "starttls"
+    smtp_from: Annotated[str, Field(pattern=r"^[!-?A-~]+@[A-Za-z0-9.-]+$")] | None = None
+    smtp_user: str | None = None
+    smtp_secret: str | None = None
+    sms_gateway: Path | None = None
+
+    @field_validator("notification_networks")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for each in filter(None, map(str.strip, value.split(","))):
+            ip_network(each)
+        return value
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Networks that are not public and may be notified all the same, as 10.1.0.0/16."""
+        return tuple(filter(None, map(str.strip, self.notification_networks.split(","))))
+
+
+class ClockSettings(_Settings):
+    """For the process that judges patients as time passes."""
+
+    database: str
+    jobs_database: str
+    http_host: str = "127.0.0.1"
+    clock_http_port: Annotated[int, Field(ge=0, le=65535)] = 9468
+
+
+class CanarySettings(_Settings):
+    """For the canary's process: it comes in as gateways do, and knows no service's certificate."""
+
+    canary_database: str
+    canary_state: Path
+    canary_broker_host: str = "localhost"
+    canary_broker_port: Annotated[int, Field(ge=1, le=65535)] = 8883
+    canary_broker_authority: Path
+    canary_broker_certificate: Path
+    canary_broker_key: Path
+    canary_page_url: Annotated[str, Field(pattern="^https?://")] | None = None
+    canary_heartbeat_url: Annotated[str, Field(pattern="^https?://")] | None = None
+    canary_http_port: Annotated[int, Field(ge=0, le=65535)] = 9466
+    http_host: str = "127.0.0.1"
+
+
+class DowntimeSettings(_Settings):
+    """For whoever writes the downtime list; without a directory nothing is written."""
+
+    downtime_database: str
+    downtime_directory: Path
+    downtime_timezone: str = "Europe/Stockholm"
+    downtime_every_min: Annotated[int, Field(ge=1, le=24 * 60)] = 15
+    downtime_http_port: Annotated[int, Field(ge=0, le=65535)] = 9467
+    http_host: str = "127.0.0.1"
 
 
 _ALL: Final = (
@@ -79,6 +140,9 @@ _ALL: Final = (
     BrokerSettings,
     WorkerSettings,
     JobsSettings,
+    ClockSettings,
+    CanarySettings,
+    DowntimeSettings,
 )
 _T = TypeVar("_T", bound=_Settings)
 

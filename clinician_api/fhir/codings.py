@@ -25,6 +25,7 @@ _STORED: Final = (
     mapped.SPO2_SERIES,
     mapped.PULSE_SERIES,
 )
+_DERIVED: Final = (mapped.AVERAGE_PRESSURE,)
 
 
 class _Coding(msgspec.Struct, frozen=True):
@@ -39,19 +40,24 @@ class _Concept(msgspec.Struct, frozen=True):
 def _codings() -> Mapping[str, Sequence[frozenset[_Coding]]]:
     """Return for each stored code the codings of each kind of resource stored under it."""
     found = dict[str, list[frozenset[_Coding]]]()
-    for measure in _STORED:
+    for measure in (*_STORED, *_DERIVED):
         codings = frozenset(msgspec.json.decode(measure.concept, type=_Concept).coding)
         found.setdefault(measure.code, []).append(codings)
     return found
 
 
 _OF_CODE: Final = _codings()
-# Every stored observation is a vital sign from a personal health device.
-_CATEGORIES: Final = tuple(
-    coding
-    for concept in msgspec.json.decode(mapped.CATEGORIES, type=tuple[_Concept, ...])
-    for coding in concept.coding
-)
+
+
+def _categories(of: msgspec.Raw) -> Sequence[_Coding]:
+    concepts = msgspec.json.decode(of, type=tuple[_Concept, ...])
+    return [coding for concept in concepts for coding in concept.coding]
+
+
+# Whatever a personal health device measured is a vital sign from one; a mean is a vital sign.
+_CATEGORIES: Final = _categories(mapped.CATEGORIES)
+_CATEGORIES_OF_DERIVED: Final = _categories(mapped.CATEGORIES_OF_DERIVED)
+_MEASURED: Final = frozenset(_OF_CODE) - {averaged.code for averaged in _DERIVED}
 
 
 def codes(token: str) -> tuple[str, ...]:
@@ -72,9 +78,13 @@ def codes(token: str) -> tuple[str, ...]:
     return tuple(matched)
 
 
-def is_category(token: str) -> bool:
-    """Tell whether a token matches the category of what is stored: all of it, or nothing."""
-    return any(_is(token, each) for each in _CATEGORIES)
+def of_category(tokens: Sequence[str]) -> frozenset[str] | None:
+    """Return the stored codes that have one of these categories; ``None`` if all have."""
+    if any(_is(token, each) for token in tokens for each in _CATEGORIES_OF_DERIVED):
+        return None
+    if any(_is(token, each) for token in tokens for each in _CATEGORIES):
+        return _MEASURED
+    return frozenset()
 
 
 def _is(token: str, coding: _Coding) -> bool:

@@ -111,8 +111,9 @@ class _Narrowing:
                     self.codes, (code for each in _split(value) for code in codings.codes(each))
                 )
             case "category":
-                if not any(codings.is_category(each) for each in _split(value)):
-                    self.ids = set()
+                of_category = codings.of_category(_split(value))
+                if of_category is not None:
+                    self.codes = _both(self.codes, of_category)
             case "date":
                 alternatives = (
                     interval for each in _split(value) for interval in dates.matching(each, zone)

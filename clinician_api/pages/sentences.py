@@ -10,10 +10,10 @@ from typing import Final
 
 from babel.numbers import get_decimal_symbol
 
-from clinician_api.pages.catalogue import Catalogue
 from clinician_api.pages.facts import Side, bound, crossed
 from ingest_service.alerts.finding import Evidence
 from ingest_service.plans.limits import Level, Limits, Measure
+from ingest_service.wording.catalogue import Catalogue
 
 _SHOWN: Final = 2  # readings that the sentence names one by one
 _HOURS_FROM: Final = 120  # minutes; below, they are counted as such
@@ -94,7 +94,7 @@ def number(catalogue: Catalogue, value: Decimal) -> str:
 
 @cache  # looked up a thousand times for a page, and slow
 def _decimal_sign(catalogue: Catalogue) -> str:
-    return get_decimal_symbol(catalogue.code)
+    return get_decimal_symbol(catalogue.locale)
 
 
 def value(catalogue: Catalogue, used: Evidence) -> str:

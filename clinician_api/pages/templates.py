@@ -11,7 +11,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from clinician_api.pages.catalogue import Catalogue
+from ingest_service.wording.catalogue import Catalogue
 
 _FOLDER: Final = Path(__file__).with_name("templates")
 STATIC: Final = Path(__file__).with_name("static")

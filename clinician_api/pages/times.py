@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_skeleton
 
-from clinician_api.pages.catalogue import Catalogue
+from ingest_service.wording.catalogue import Catalogue
 
 _DAY: Final = timedelta(days=1)
 _HOUR_MINUTES: Final = 60

@@ -12,7 +12,6 @@ from uuid import UUID
 from markupsafe import Markup
 
 from clinician_api.pages import facts, sentences, sparkline, values
-from clinician_api.pages.catalogue import Catalogue
 from clinician_api.pages.people import Person, person
 from clinician_api.pages.sparkline import Point
 from clinician_api.pages.times import Reader
@@ -21,6 +20,7 @@ from clinician_api.services.worklist import CODE_OF_RULE, CODES, TREND, Worklist
 from ingest_service.plans.limits import Limits
 from ingest_service.alerts.unowned import RED_WITHIN
 from ingest_service.store.worklist import ListedPatient, OpenAlert
+from ingest_service.wording.catalogue import Catalogue
 
 _KEPT: Final = 1000  # rows whose words and charts are kept, of all units and languages
 _STEP_S: Final = 900

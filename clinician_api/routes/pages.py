@@ -12,8 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from clinician_api import trace
 from clinician_api.errors import SignInNeededError
-from clinician_api.pages import catalogue, worklist
-from clinician_api.pages.catalogue import Catalogue
+from clinician_api.pages import worklist
 from clinician_api.pages.times import Reader
 from clinician_api.parts import Parts, PartsOf, SameOrigin
 from clinician_api.routes.cookies import LANGUAGE, SESSION, set_cookie
@@ -22,6 +21,8 @@ from clinician_api.services import worklist as worklists
 from clinician_api.services.live import Hub
 from clinician_api.services.worklist import Worklist
 from ingest_service.store.access import Session
+from ingest_service.wording import catalogue
+from ingest_service.wording.catalogue import Catalogue
 
 router = APIRouter()
 
@@ -134,7 +135,10 @@ async def _stream(hub: Hub, session: Session) -> AsyncIterator[str]:
         async with asyncio.timeout(_STREAM_S), aclosing(watching) as changes:
             async for version in changes:
                 if version is None:
-                    yield "event: beat\ndata:\n\n"
+                    # When the canary's newest reading was measured that came through; its age is
+                    # the reader's to tell, so that it grows also while nothing is heard.
+                    at = hub.canary_at
+                    yield f"event: beat\ndata:{at.isoformat() if at else ''}\n\n"
                 else:
                     yield f"event: worklist\ndata: {version}\n\n"
     except TimeoutError:

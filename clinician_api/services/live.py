@@ -6,10 +6,11 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from ingest_service.store import worklist
+from ingest_service.store import canary, worklist
 
 HEARTBEAT_S: Final = 5.0
 # A browser keeps one stream for all its tabs; more of a session's are left over, or an attack.
@@ -33,6 +34,9 @@ class Hub:
 
     While the database's signal is lost it gives no sign of life, so that open pages say that
     they are not live instead of looking calm.
+
+    ``canary_at`` is the newest reading of the canary that is known to have come through every
+    part before the pages, as far as was ever heard.
     """
 
     def __init__(self) -> None:
@@ -41,6 +45,7 @@ class Hub:
         self._versions: defaultdict[UUID, int] = defaultdict(int)
         self._is_listening = False
         self._is_closed = False
+        self.canary_at: datetime | None = None
 
     @property
     def is_listening(self) -> bool:
@@ -59,6 +64,13 @@ class Hub:
                 self._is_listening = units is not None
                 if units is not None:
                     self._tell(units)
+
+    async def hear_canary(self, dsn: str) -> None:
+        """Hear how far the canary came, until cancelled."""
+        async with aclosing(canary.passes(dsn)) as passes:
+            async for at in passes:
+                if at is not None and (self.canary_at is None or at > self.canary_at):
+                    self.canary_at = at
 
     def close(self) -> None:
         """End every stream, so that the server can stop."""

@@ -15,6 +15,7 @@ from deploy.local.state import State, write_private
 from device_adapters.contract.topics import Leaf, topic
 
 GATEWAYS: Final = ("gateway-1", "gateway-2")
+CANARY: Final = "canary-1"
 INGEST: Final = "ingest"
 REVOCATIONS: Final = "revocations"
 
@@ -111,7 +112,7 @@ class Certificates:
         self.gateways.create_list()
         for name in (INGEST, REVOCATIONS):
             self.services.issue(self.service(name), common_name=f"service:{name}")
-        for gateway_id in GATEWAYS:
+        for gateway_id in (*GATEWAYS, CANARY):
             self.issue_gateway(gateway_id)
 
     def issue_gateway(self, gateway_id: str) -> Identity:

@@ -106,6 +106,7 @@ def plan(root: Path) -> Plan:
         ("--script", str(write_script(root / "cuff-1.jsonl", _CUFF_1)), *every),
         ("--script", str(write_script(root / "cuff-2.jsonl", _CUFF_2)), *every),
         ("--script", str(write_script(root / "oximeter-2.jsonl", _OXIMETER_2)), *every),
+        has_canary=True,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local import ports
-from deploy.local.certificates import INGEST, Authority
+from deploy.local.certificates import CANARY, INGEST, Authority
 from deploy.local.home import TIMEZONE, Home, HomeFiles
 from deploy.local.mosquitto import HOST
 from deploy.local.services import Services
@@ -61,6 +61,7 @@ class Environments:
             "HEMVITAL_INGEST_CLIENT_ID": f"ingest-{number}",
             "HEMVITAL_INGEST_HTTP_PORT": str(self.port(f"{worker}-monitoring")),
             "HEMVITAL_INGEST_JOBS_HTTP_PORT": str(self.port("jobs-monitoring")),
+            "HEMVITAL_INGEST_CLOCK_HTTP_PORT": str(self.port("clock-monitoring")),
             **_broker("HEMVITAL_INGEST_", certificates.services, INGEST, broker.services_port),
         }
 
@@ -75,6 +76,25 @@ class Environments:
             "HEMVITAL_API_OIDC_ISSUER": self.issuer,
             "HEMVITAL_API_OIDC_CLIENT_SECRET": self._client_secret(),
             "HEMVITAL_API_DEMO": "true",
+        }
+
+    def canary(self) -> Mapping[str, str]:
+        """Return the settings of the canary, which comes in as gateways do."""
+        certificates, broker = self._services.certificates, self._services.broker
+        return {
+            "HEMVITAL_INGEST_CANARY_DATABASE": self._services.database.dsn("hemvital_canary"),
+            "HEMVITAL_INGEST_CANARY_STATE": str(self._state.root / "canary"),
+            "HEMVITAL_INGEST_CANARY_HTTP_PORT": str(self.port("canary-monitoring")),
+            "HEMVITAL_INGEST_CANARY_PAGE_URL": f"{self.monitoring('api')}/canary",
+            **_broker("HEMVITAL_INGEST_CANARY_", certificates.gateways, CANARY, broker.port),
+        }
+
+    def downtime(self) -> Mapping[str, str]:
+        """Return the settings of whoever writes the downtime list."""
+        return {
+            "HEMVITAL_INGEST_DOWNTIME_DATABASE": self._services.database.dsn("hemvital_downtime"),
+            "HEMVITAL_INGEST_DOWNTIME_DIRECTORY": str(self._state.root / "downtime"),
+            "HEMVITAL_INGEST_DOWNTIME_HTTP_PORT": str(self.port("downtime-monitoring")),
         }
 
     def gateway(self, home: Home, files: HomeFiles) -> Mapping[str, str]:

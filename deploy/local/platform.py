@@ -44,6 +44,7 @@ class Plan:
     """What a platform consists of, beside the services; ``units`` are HSA-ids.
 
     ``workers`` is how many share the readings; the first is called as the only one would be.
+    With ``has_canary`` a canary goes through it, and the downtime list is kept.
     """
 
     registration: Path
@@ -52,6 +53,7 @@ class Plan:
     nurses: Sequence[Nurse]
     ehr_client: str
     workers: int = 1
+    has_canary: bool = False
 
 
 class Platform:
@@ -229,6 +231,8 @@ class Platform:
         if not self.environments.api_key.exists():
             self.run("hemvital-api", "key")
         client = self._plan.ehr_client
+        if self._plan.has_canary:
+            self.run("hemvital-ingest", "canary", "setup")
         units = [each for unit in self._plan.units for each in ("--unit", unit)]
         self.run("hemvital-api", "client", "add", "--id", client, "--name", client, *units)
 
@@ -263,6 +267,12 @@ class Platform:
                 ready_url=f"{self.environments.monitoring('jobs')}/readyz",
             ),
             Program(
+                name="clock",
+                command=["hemvital-ingest", "clock"],
+                environment=self.environments.ingest(),
+                ready_url=f"{self.environments.monitoring('clock')}/readyz",
+            ),
+            Program(
                 name="sign-in",
                 command=[
                     "oidc-provider-mock",
@@ -277,6 +287,23 @@ class Platform:
                 command=["hemvital-api", "run"],
                 environment=self.environments.api(),
                 ready_url=f"{self.environments.monitoring('api')}/readyz",
+            ),
+            *(self._watch_programs() if self._plan.has_canary else ()),
+        ]
+
+    def _watch_programs(self) -> Sequence[Program]:
+        return [
+            Program(
+                name="canary",
+                command=["hemvital-ingest", "canary", "run"],
+                environment=self.environments.canary(),
+                ready_url=f"{self.environments.monitoring('canary')}/readyz",
+            ),
+            Program(
+                name="downtime",
+                command=["hemvital-ingest", "downtime", "run"],
+                environment=self.environments.downtime(),
+                ready_url=f"{self.environments.monitoring('downtime')}/readyz",
             ),
         ]
 

@@ -26,6 +26,8 @@ ROLES: Final = (
     "hemvital_jobs",
     "hemvital_enrolment",
     "hemvital_revocations",
+    "hemvital_canary",
+    "hemvital_downtime",
 )
 DATABASE: Final = "hemvital"
 

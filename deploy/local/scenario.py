@@ -22,7 +22,12 @@ CUFF_1, CUFF_2, OXIMETER_2 = "F0:00:00:00:01:01", "F0:00:00:00:02:01", "F0:00:00
 
 
 def plan(
-    cuff_1: Sequence[str], cuff_2: Sequence[str], oximeter_2: Sequence[str], *, workers: int = 1
+    cuff_1: Sequence[str],
+    cuff_2: Sequence[str],
+    oximeter_2: Sequence[str],
+    *,
+    workers: int = 1,
+    has_canary: bool = False,
 ) -> Plan:
     """Return the platform of the demo's two homes, each device with its schedule."""
     return Plan(
@@ -48,4 +53,5 @@ def plan(
         nurses=[NURSE],
         ehr_client=EHR_CLIENT,
         workers=workers,
+        has_canary=has_canary,
     )

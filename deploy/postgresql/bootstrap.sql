@@ -6,7 +6,8 @@ SET client_min_messages = warning;
 
 SELECT format('CREATE ROLE %I', name)
   FROM unnest(ARRAY['hemvital_owner', 'hemvital_ingest', 'hemvital_operator', 'hemvital_api',
-                    'hemvital_jobs', 'hemvital_enrolment', 'hemvital_revocations']) AS name
+                    'hemvital_jobs', 'hemvital_enrolment', 'hemvital_revocations',
+                    'hemvital_canary', 'hemvital_downtime']) AS name
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
 \gexec
 -- CREATEDB: the owner makes the databases of the tests; production may take it away.
@@ -20,6 +21,8 @@ ALTER ROLE hemvital_api LOGIN PASSWORD :'hemvital_api';
 ALTER ROLE hemvital_jobs LOGIN PASSWORD :'hemvital_jobs';
 ALTER ROLE hemvital_enrolment LOGIN PASSWORD :'hemvital_enrolment';
 ALTER ROLE hemvital_revocations LOGIN PASSWORD :'hemvital_revocations';
+ALTER ROLE hemvital_canary LOGIN PASSWORD :'hemvital_canary';
+ALTER ROLE hemvital_downtime LOGIN PASSWORD :'hemvital_downtime';
 
 -- An empty database with the extensions, to clone from: the owner could not add them.
 SELECT 'CREATE DATABASE hemvital_empty TEMPLATE template0'
@@ -42,4 +45,5 @@ SELECT 'CREATE DATABASE hemvital TEMPLATE hemvital_empty OWNER hemvital_owner'
 \gexec
 REVOKE ALL ON DATABASE hemvital FROM PUBLIC;
 GRANT CONNECT ON DATABASE hemvital TO hemvital_ingest, hemvital_operator, hemvital_api,
-                                   hemvital_jobs, hemvital_enrolment, hemvital_revocations;
+                                   hemvital_jobs, hemvital_enrolment, hemvital_revocations,
+                                   hemvital_canary, hemvital_downtime;

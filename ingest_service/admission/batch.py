@@ -13,6 +13,7 @@ from ingest_service.admission.fate import Fate, ReadingFate, fate_of
 from ingest_service.admission.incoming import Entry
 from ingest_service.admission.judging import Stored
 from ingest_service.admission.outcome import Outcome
+from ingest_service.admission.withdrawing import Gone
 from ingest_service.store.assignments import Devices
 from ingest_service.store.deliveries import Key
 from ingest_service.store.patients import Patient
@@ -27,7 +28,7 @@ class Batch:
     ``repeats`` are entries whose number came before. ``units`` are the known gateways' care
     units, ``known`` the stored readings that corrections are for, ``delivered`` who else than the
     first delivered them, ``devices`` and ``patients`` what holds under the patients' locks,
-    ``stored`` what there is to judge.
+    ``stored`` what there is to judge, ``gone`` what stood at another time before.
     """
 
     entries: Sequence[Entry]
@@ -41,6 +42,7 @@ class Batch:
     patients: dict[UUID, Patient] = field(default_factory=dict[UUID, Patient])
     conflicts: list[Key] = field(default_factory=list[Key])
     stored: list[Stored] = field(default_factory=list[Stored])
+    gone: list[Gone] = field(default_factory=list[Gone])
     outcome: Outcome = field(default_factory=Outcome)
 
     @classmethod

@@ -145,7 +145,10 @@ async def apply(connection: Connection, batch: Batch) -> None:
         if not one.known.is_invalid
         for each in one.mapped(batch.now)
     ]
-    batch.stored += await withdrawing.uncovered(connection, gone, batch.patients, now=batch.now)
+    batch.outcome.alerts += await withdrawing.uncover(
+        connection, gone, batch.patients, now=batch.now
+    )
+    batch.gone += gone
 
 
 def _admitted(batch: Batch) -> set[tuple[str, UUID]]:

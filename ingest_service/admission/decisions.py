@@ -15,6 +15,7 @@ from uuid import UUID
 from device_adapters.contract.messages import ReadingRecord, TimeQuality
 from fhir_mappings.provenance import Versioned
 from ingest_service.admission import (
+    averages,
     corrections,
     describing,
     judging,
@@ -25,7 +26,6 @@ from ingest_service.admission import (
 )
 from ingest_service.admission.batch import Batch
 from ingest_service.admission.fate import ReadingFate, Result
-from ingest_service.admission.judging import Stored
 from ingest_service.admission.rereading import reread
 from ingest_service.admission.revising import Decision
 from ingest_service.admission.screening import implausible_time, impossible
@@ -105,6 +105,8 @@ async def assign(
             await _told_of(connection, batch, fate, decision)
         else:
             await _check_owner(connection, fate.record.record_id, patient_id)
+        changed = averages.changed_times(batch.stored)
+        await averages.reissue(connection, changed, batch.patients, decision, now=now)
         raised = await judging.judge(connection, batch.stored, now=now)
         await describing.describe(connection, batch)
         units = {batch.patients[patient_id].care_unit_id, *batch.units.values()}
@@ -137,11 +139,14 @@ async def reassign(
         if not known.record:
             raise DecisionError("Its bytes are kept no longer: it can be taken back, not given.")
         record = writing.reading_of(known)
-        stored = await _take_back(connection, known, people, decision, now=now)
-        stored += await revising.give(
+        raised = await _take_back(connection, known, people, decision, now=now)
+        given = await revising.give(
             connection, known, record, people[patient_id], decision, now=now
         )
-        raised = await judging.judge(connection, stored, now=now)
+        await averages.reissue(
+            connection, averages.changed_times(given), people, decision, now=now
+        )
+        raised += await judging.judge(connection, given, now=now)
         units = {people[each].care_unit_id for each in (known.patient_id, patient_id)}
         await alerts.notify_pages(connection, units)
     return Decided(record_id=record_id, patient_id=patient_id, result="reassigned", alerts=raised)
@@ -159,8 +164,7 @@ async def invalidate(
         known, people = await _held(connection, record_id, set())
         if known.is_invalid:
             raise DecisionError("The reading was taken back already.")
-        stored = await _take_back(connection, known, people, decision, now=now)
-        raised = await judging.judge(connection, stored, now=now)
+        raised = await _take_back(connection, known, people, decision, now=now)
         await alerts.notify_pages(connection, {people[known.patient_id].care_unit_id})
     return Decided(record_id=record_id, patient_id=None, result="invalidated", alerts=raised)
 
@@ -271,12 +275,14 @@ async def _take_back(
     decision: Decision,
     *,
     now: datetime,
-) -> list[Stored]:
-    """Make the record's observations ``entered-in-error``; return what that uncovers."""
+) -> int:
+    """Make the record's observations ``entered-in-error``; return how often that alerted."""
     if known.is_invalid:
-        return []
+        return 0
     patient = people[known.patient_id]
     before = await revising.take_back(connection, known, patient, decision, now=now)
     gone = [Gone(one.id, one.patient_id, one.code, one.effective_at) for one in before]
-    await withdrawing.withdraw(connection, gone, decision)
-    return await withdrawing.uncovered(connection, gone, people, now=now)
+    await averages.reissue(
+        connection, averages.changed_times(gone=gone), people, decision, now=now
+    )
+    return await withdrawing.withdraw(connection, gone, people, decision, now=now)

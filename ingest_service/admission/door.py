@@ -13,6 +13,7 @@ from uuid import UUID
 
 from device_adapters.contract.messages import VoidRecord
 from ingest_service.admission import (
+    averages,
     corrections,
     describing,
     judging,
@@ -122,7 +123,10 @@ async def _deal_with(connection: Connection, batch: Batch, *, is_blind: bool) ->
         await likeness.mark(connection, batch)
         await storing.store(connection, batch)
         await corrections.apply(connection, batch)
-        batch.outcome.alerts = await judging.judge(
+        if not is_blind:
+            changed = averages.changed_times(batch.stored, batch.gone)
+            await averages.reissue(connection, changed, batch.patients, now=batch.now)
+        batch.outcome.alerts += await judging.judge(
             connection, batch.stored, now=batch.now, is_blind=is_blind
         )
         await waiting.put_away(connection, batch)

@@ -21,7 +21,7 @@ from msgspec import structs
 from device_adapters.contract.messages import ReadingRecord
 from device_adapters.contract.readings import Reading
 from fhir_mappings.observations import MappedObservation
-from ingest_service.admission import judging, revising, withdrawing, writing
+from ingest_service.admission import averages, judging, revising, withdrawing, writing
 from ingest_service.admission.revising import Decision, Revision
 from ingest_service.admission.screening import impossible
 from ingest_service.admission.withdrawing import Gone
@@ -186,10 +186,10 @@ async def _put(
                 del stored[old.id]
             else:
                 gone.append(Gone(old.id, one.known.patient_id, old.code, old.effective_at))
-    await withdrawing.withdraw(connection, gone, decision)
-    judged = [*stored.values()]
-    judged += await withdrawing.uncovered(connection, gone, people, now=now)
-    await judging.judge(connection, judged, now=now)
+    changed = averages.changed_times(stored.values(), gone)
+    await averages.reissue(connection, changed, people, decision, now=now)
+    await withdrawing.withdraw(connection, gone, people, decision, now=now)
+    await judging.judge(connection, list(stored.values()), now=now)
     await alerts.notify_pages(connection, {patient.care_unit_id for patient in people.values()})
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -34,6 +35,7 @@ class Event(StrEnum):
     RERAISED = "reraised"
     JOINED = "joined"
     EVIDENCE_WITHDRAWN = "evidence_withdrawn"
+    ENDED = "ended"  # what it said is no longer so: measured again, seen again; never a red
     # By persons.
     TAKEN = "taken"
     RELEASED = "released"
@@ -97,14 +99,45 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: str | None = None
 
 
+NO_FACTS: Final = Facts()
+
+
+class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an alert stood before a person's action: what an undo brings back."""
+
+    state: State
+    priority: Level
+    raised_at: datetime | None = None
+    confirm_by: datetime | None = None
+    due_at: datetime | None = None
+    owner: str | None = None
+    paused_until: datetime | None = None
+    pause_reason: str | None = None
+    escalations: int = 0
+    outcome: str | None = None
+    resolved_at: datetime | None = None
+    state_by: str | None = None
+    state_at: datetime | None = None
+
+
+class Undoable(msgspec.Struct, frozen=True, kw_only=True):
+    """The last action on an alert, while nothing else has happened to it since."""
+
+    by: str
+    at: datetime
+    before: Before
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """An alert, as far as rules, deadlines and persons' actions see it.
 
-    ``rule`` names it: at most one alert of a patient and rule is unresolved. ``raised_at`` is since
-    when it waits (None: it was never raised), ``due_at`` when its present state passes to the next
-    by itself: nobody took it, or who took it did not finish. ``confirm_by`` is the deadline of a
-    second value; it stands beside any state.
+    ``rule`` names it: at most one alert of a patient and rule is unresolved. ``raised_at`` is
+    since when it waits (None: it was never raised), ``due_at`` when its present state passes to
+    the next by itself: nobody took it, or who took it did not finish. ``confirm_by`` is the
+    deadline of a second value; it stands beside any state. ``state_by`` and ``state_at`` say who
+    brought it into its present state or hands, and when: what the second of two nurses is told.
+    They, ``undo`` and ``version`` are kept by `Case.change`.
     """
 
     id: UUID
@@ -125,7 +158,10 @@ class Alert:
     plan_id: UUID | None = None
     plan_version: int | None = None
     limits: Mapping[Measure, Limits] = field(default_factory=dict[Measure, Limits])
-    facts: Facts = Facts()
+    facts: Facts = NO_FACTS
+    state_by: str | None = None
+    state_at: datetime | None = None
+    undo: Undoable | None = None
     version: int = 1
 
     @property

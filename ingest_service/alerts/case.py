@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from ingest_service.alerts.alert import Alert, Event
+from ingest_service.alerts.alert import Alert, Event, Undoable
+from ingest_service.alerts.backup import Agreement, Handover
 from ingest_service.alerts.history import History
-from ingest_service.messages.message import Message
+from ingest_service.messages.message import Cancellation, Message
 from ingest_service.plans.hours import Hours
+from ingest_service.plans.limits import Family
 from ingest_service.plans.plan import Plan
 
 #: Who stands in the log for what the rules and the clock do.
@@ -21,7 +24,7 @@ BY_RULES = "rules"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """Whether this patient's readings would reach us: only then one can be missed (A9, A20).
+    """Whether this patient's readings of one family would reach us: only then one is missed.
 
     ``is_outage`` means that one incident stands for many patients.
     """
@@ -30,6 +33,9 @@ class Chain:
     broken_since: datetime | None = None
     cause: str | None = None
     is_outage: bool = False
+
+
+_WHOLE: Final = Chain()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +57,11 @@ class Case:
     """A patient: plan, hours, history, unresolved alerts and the last resolved of each rule.
 
     ``alerts`` and ``ended`` are by rule. ``judged_through`` is the instant up to which time has
-    been judged: deadlines before it are done with. ``changes`` and ``messages`` grow by each
-    input, in order; whoever drives the case writes them and clears them.
+    been judged: deadlines before it are done with. ``known`` are alerts that are stored; of an
+    unreadable case some could not be read. ``changes`` and ``messages`` grow by each input, in
+    order, as do ``cancellations`` (messages that are not to be sent any more) and ``handovers``
+    (to whom an alert was opened); whoever drives the case writes them and clears them.
+    ``agreements`` are the unit's with its backup units.
     """
 
     patient_id: UUID
@@ -63,9 +72,19 @@ class Case:
     judged_through: datetime
     alerts: dict[str, Alert] = field(default_factory=dict[str, Alert])
     ended: dict[str, Alert] = field(default_factory=dict[str, Alert])
-    chain: Chain = Chain()
+    chains: dict[Family, Chain] = field(default_factory=dict[Family, Chain])
+    known: set[UUID] = field(default_factory=set[UUID])
+    is_unreadable: bool = False
     changes: list[Change] = field(default_factory=list[Change])
     messages: list[Message] = field(default_factory=list[Message])
+    cancellations: list[Cancellation] = field(default_factory=list[Cancellation])
+    handovers: list[Handover] = field(default_factory=list[Handover])
+    agreements: tuple[Agreement, ...] = ()
+    is_deceased: bool = False
+
+    def chain_of(self, family: Family) -> Chain:
+        """Return whether readings of that family would reach us; nothing known is whole."""
+        return self.chains.get(family, _WHOLE)
 
     def change(
         self,
@@ -75,16 +94,25 @@ class Case:
         at: datetime,
         by: str = BY_RULES,
         detail: Mapping[str, msgspec.Raw | str] | None = None,
+        undo: Undoable | None = None,
     ) -> None:
-        """Let an alert become this, and note why."""
-        if alert.is_open:
-            self.alerts[alert.rule] = alert
+        """Let an alert become this, and note why; only a person's action gives an ``undo``."""
+        known = self.find(alert.id)
+        version = 1 if known is None else known.version + 1
+        has_moved = known is None or (known.state, known.owner) != (alert.state, alert.owner)
+        if has_moved and event is not Event.UNDONE:
+            alert = replace(alert, state_by=by, state_at=at, undo=undo, version=version)
         else:
-            self.alerts.pop(alert.rule, None)
-            self.ended[alert.rule] = alert
-        self.changes.append(
-            Change(alert=alert, event=event, by=by, at=at, detail=detail or {})
-        )
+            alert = replace(alert, undo=undo, version=version)
+        if known is not None and known.is_open is not alert.is_open:
+            (self.alerts if known.is_open else self.ended).pop(known.rule)
+        (self.alerts if alert.is_open else self.ended)[alert.rule] = alert
+        self.changes.append(Change(alert=alert, event=event, by=by, at=at, detail=detail or {}))
+
+    def plan_at(self, now: datetime) -> Plan | None:
+        """Return the plan by which readings are judged, if one is in force (A19)."""
+        plan = self.plan
+        return plan if plan is not None and plan.is_in_force(now) else None
 
     def find(self, alert_id: UUID) -> Alert | None:
         """Return the alert with that id, resolved lately or not."""
@@ -92,3 +120,22 @@ class Case:
             if alert.id == alert_id:
                 return alert
         return None
+
+    def copy(self) -> Case:
+        """Return the case as it stands, to go back to if an input cannot be judged."""
+        return replace(
+            self,
+            alerts=dict(self.alerts),
+            ended=dict(self.ended),
+            changes=list(self.changes),
+            messages=list(self.messages),
+            cancellations=list(self.cancellations),
+            handovers=list(self.handovers),
+        )
+
+    def restore(self, before: Case) -> None:
+        """Go back to what `copy` returned; what was measured stays known."""
+        self.alerts, self.ended = before.alerts, before.ended
+        self.changes, self.messages = before.changes, before.messages
+        self.cancellations, self.handovers = before.cancellations, before.handovers
+        self.judged_through = before.judged_through

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from ingest_service.alerts.alert import Evidence, Facts
+from ingest_service.alerts.alert import NO_FACTS, Evidence, Facts
 from ingest_service.plans.limits import Level, Limits, Measure
 
 # A reading is late when it was measured longer ago than this; only a late one can be history.
@@ -24,10 +24,18 @@ TIME_UNKNOWN: Final = "time_unknown"
 class Finding:
     """What a rule found by one input.
 
-    ``rule`` is the alert's name and ``version`` the rule's. ``evidence`` is what the finding rests
-    on, oldest first; the last is what did it. ``is_doubtful``: quality leaves a doubt (A2), which
-    lowers certainty and never the level. ``is_immediate``: no second value is waited for (A4).
-    ``can_confirm``: a red that is not immediate waits for a second value, if the plan says so.
+    Attributes:
+        rule: The alert's name; ``version`` is the rule's.
+        level: How urgent it is.
+        evidence: What it rests on, oldest first; the last is what did it.
+        limits: The limits in force that it was held against.
+        facts: What the alert's sentence says beside readings and limits.
+        confirm_within: A red with it waits so long for a second value; without, it waits for
+            none (A4).
+        is_doubtful: Quality leaves a doubt, which lowers certainty and never the level (A2).
+        is_disproved: A later value is known already that shows that it was not so.
+        again_after: Raises an open alert again once so many more have joined it; without, only
+            what is worse does.
     """
 
     rule: str
@@ -35,10 +43,11 @@ class Finding:
     level: Level
     evidence: tuple[Evidence, ...]
     limits: Mapping[Measure, Limits] = field(default_factory=dict[Measure, Limits])
-    facts: Facts = Facts()
+    facts: Facts = NO_FACTS
+    confirm_within: timedelta | None = None
     is_doubtful: bool = False
-    is_immediate: bool = False
-    can_confirm: bool = False
+    is_disproved: bool = False
+    again_after: int | None = None
 
 
 def is_late(effective_at: datetime, now: datetime) -> bool:

@@ -13,8 +13,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
+from ingest_service.alerts.levels import level_of
 from ingest_service.plans.limits import Level, Limits, Measure, PlanLimits
-from ingest_service.alerts.threshold import level_of
 
 # Red's clock until plans exist that say otherwise.
 RED_WITHIN: Final = timedelta(minutes=30)

@@ -8,28 +8,70 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from msgspec import structs
 
-from ingest_service.alerts.finding import Alert, Event, State
+from ingest_service.alerts import latch, levels, worse
+from ingest_service.alerts.alert import Alert, Event, State
+from ingest_service.alerts.case import Case
+from ingest_service.alerts.episodes import EVIDENCE_WITHDRAWN
 from ingest_service.plans.limits import Level
 
 
-def without(alert: Alert, observations: Collection[UUID]) -> tuple[Event, Alert] | None:
-    """Return the alert without these observations, and what that is; ``None`` if it had none.
+def withdraw(
+    case: Case, alert: Alert, observations: Collection[UUID], *, by: str, why: str, now: datetime
+) -> None:
+    """Mark what an alert rests on as taken back, if it does (A8).
 
-    Its priority never falls here. The observations stay in it, marked as withdrawn.
+    One that waits for a second value, and was never raised, ends when nothing waits any more.
     """
-    if not any(reading.observation_id in observations for reading in alert.standing):
-        return None
+    mine = [one.observation_id for one in alert.standing if one.observation_id in observations]
+    if not mine:
+        return
     readings = tuple(
-        structs.replace(reading, is_withdrawn=True)
-        if reading.observation_id in observations
-        else reading
-        for reading in alert.readings
+        structs.replace(one, is_withdrawn=True) if one.observation_id in mine else one
+        for one in alert.readings
     )
     left = replace(alert, readings=readings)
-    if left.standing or alert.priority is Level.RED:
-        return Event.EVIDENCE_WITHDRAWN, left
-    return Event.WITHDRAWN, replace(left, state=State.RESOLVED)
+    if not latch.pending(left):
+        latch.not_needed(case, alert)
+        left = replace(left, confirm_by=None)
+    is_over = not left.standing and left.priority is not Level.RED
+    if alert.state is State.AWAITING:
+        is_over = left.confirm_by is None
+    event = Event.EVIDENCE_WITHDRAWN
+    if alert.is_open and is_over:
+        event = Event.WITHDRAWN
+        left = replace(
+            left, state=State.RESOLVED, outcome=EVIDENCE_WITHDRAWN, resolved_at=now, due_at=None
+        )
+    elif _is_single(left):
+        left = replace(left, facts=structs.replace(left.facts, is_unconfirmed=True))
+    ids = sorted(map(str, mine))
+    detail = {"observations": msgspec.Raw(msgspec.json.encode(ids)), "why": why}
+    case.change(left, event, at=now, by=by, detail=detail)
+
+
+def doubt_again(case: Case, rule: str, observation_id: UUID) -> None:
+    """Let a red that was disproved be judged as if it came now: what disproved it is gone."""
+    alert = case.alerts.get(rule)
+    if alert is not None:
+        case.alerts[rule] = replace(
+            alert,
+            readings=tuple(
+                one
+                for one in alert.readings
+                if one.observation_id != observation_id or latch.DISPROVED not in one.flags
+            ),
+        )
+
+
+def _is_single(alert: Alert) -> bool:
+    """Tell whether a red rests on one value that would have waited for a second."""
+    if alert.priority is not Level.RED or not alert.rule.startswith("limit."):
+        return False
+    reds = [one for one in alert.standing if one.level is Level.RED]
+    return len(reds) == 1 and not levels.is_immediate(worse.values_of(reds[0]), alert.limits)

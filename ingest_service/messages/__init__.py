@@ -1,1 +1,1 @@
-"""Pure: what is to be said to whom; never a value, a name or a diagnosis."""
+"""What the platform wants said to whom; pure. How it is said where: `ingest_service.notifying`."""

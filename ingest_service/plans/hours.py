@@ -190,7 +190,7 @@ def decode(document: bytes) -> Hours:
         raise HoursError(f"Opening hours cannot be used: more than {_MOST_BYTES} bytes.")
     try:
         return _DECODER.decode(document)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HoursError(f"Opening hours cannot be used: {error}.") from error
 
 

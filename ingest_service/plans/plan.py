@@ -9,7 +9,7 @@ merged into one before anything is judged (`merging.merged`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
@@ -83,12 +83,14 @@ class Activity(
     """What is to be measured and in which windows (a ServiceRequest).
 
     Without windows it may be measured at any time and is never missed. ``protocol`` names a home
-    blood-pressure protocol by id.
+    blood-pressure protocol by id; with ``course_start`` its average is of the days from then on,
+    once, else of the last days, each day anew.
     """
 
     family: Family
     windows: tuple[Window, ...] = ()
     protocol: str | None = None
+    course_start: date | None = None
 
 
 class Usual(
@@ -221,7 +223,9 @@ class Symptom(msgspec.Struct, tag="symptom", frozen=True, kw_only=True, omit_def
     level: Level = Level.YELLOW
 
 
-class FailedAttempts(msgspec.Struct, tag="attempts", frozen=True, kw_only=True, omit_defaults=True):
+class FailedAttempts(
+    msgspec.Struct, tag="attempts", frozen=True, kw_only=True, omit_defaults=True
+):
     """So many failed attempts in a window without a valid one (A3); red with a bad symptom."""
 
     id: str = "attempts"
@@ -249,7 +253,7 @@ class Silence(msgspec.Struct, tag="silence", frozen=True, kw_only=True, omit_def
 
     id: str = "silence"
     yellow_after_h: int = 24
-    red_after_h: int = 48
+    red_after_h: int | None = 48
     red_on_trend: bool = True
 
 
@@ -325,9 +329,7 @@ class Plan(
         elif condition in self.limits_when:
             found = dict(self.limits_when[condition])
         else:
-            found = {
-                measure: limits.immediate_only() for measure, limits in self.limits.items()
-            }
+            found = {measure: limits.immediate_only() for measure, limits in self.limits.items()}
         if condition is Condition.REST:
             for one in self.temporary:
                 if one.since <= at < one.until:

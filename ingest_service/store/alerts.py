@@ -14,10 +14,14 @@ from psycopg.rows import args_row
 from ingest_service.store.connections import Connection
 from ingest_service.store.rows import packed
 
-_OPEN: Final = """
-SELECT id, patient_id, rule, priority, state, readings::text
+# What was resolved lately too: a yellow that was dealt with is no news until it has been over.
+_OF_PATIENTS: Final = """
+SELECT id, patient_id, rule, rule_version, priority, state, readings::text, raised_at, confirm_by,
+       due_at, owner, paused_until, pause_reason, escalations, outcome, resolved_at, plan_id,
+       plan_version, limits::text, facts::text, state_by, state_at, undo::text, version
   FROM alert
- WHERE patient_id = ANY(%s) AND state <> 'resolved'
+ WHERE patient_id = ANY(%(patients)s)
+   AND (state <> 'resolved' OR resolved_at > %(ended_since)s)
  ORDER BY id
    FOR UPDATE
 """
@@ -33,45 +37,52 @@ SELECT given.id
 
 _ADD: Final = """
 INSERT INTO alert (id, care_unit_id, patient_id, rule, rule_version, priority, state, raised_at,
-       last_reading_at, limits, readings, trace_id)
-SELECT id, care_unit_id, patient_id, rule, rule_version, priority, 'new', raised_at,
-       last_reading_at, limits, readings, trace_id
+       last_reading_at, confirm_by, due_at, owner, paused_until, pause_reason, escalations,
+       outcome, resolved_at, plan_id, plan_version, limits, facts, state_by, state_at, undo,
+       version, readings, trace_id)
+SELECT id, care_unit_id, patient_id, rule, rule_version, priority, state, raised_at,
+       last_reading_at, confirm_by, due_at, owner, paused_until, pause_reason, escalations,
+       outcome, resolved_at, plan_id, plan_version, limits, facts, state_by, state_at, undo,
+       version, readings, trace_id
   FROM json_to_recordset(%s::json)
        AS row(id uuid, care_unit_id uuid, patient_id uuid, rule text, rule_version integer,
-              priority text, raised_at timestamptz, last_reading_at timestamptz, limits jsonb,
-              readings jsonb, trace_id text)
+              priority text, state text, raised_at timestamptz, last_reading_at timestamptz,
+              confirm_by timestamptz, due_at timestamptz, owner text, paused_until timestamptz,
+              pause_reason text, escalations integer, outcome text, resolved_at timestamptz,
+              plan_id uuid, plan_version integer, limits jsonb, facts jsonb, state_by text,
+              state_at timestamptz, undo jsonb, version integer, readings jsonb, trace_id text)
  ORDER BY patient_id, rule
 """
 
-# A re-raised alert waits again from the moment of the re-raise.
 _CHANGE: Final = """
 UPDATE alert a
-   SET priority = row.priority, state = row.state,
-       raised_at = coalesce(row.raised_at, a.raised_at),
-       last_reading_at = greatest(a.last_reading_at, row.last_reading_at), limits = row.limits,
-       readings = row.readings, trace_id = row.trace_id, rule_version = row.rule_version,
-       version = a.version + 1, updated_at = clock_timestamp()
+   SET rule_version = row.rule_version, priority = row.priority, state = row.state,
+       raised_at = row.raised_at,
+       last_reading_at = greatest(a.last_reading_at, row.last_reading_at),
+       confirm_by = row.confirm_by, due_at = row.due_at, owner = row.owner,
+       paused_until = row.paused_until, pause_reason = row.pause_reason,
+       escalations = row.escalations, outcome = row.outcome, resolved_at = row.resolved_at,
+       plan_id = row.plan_id, plan_version = row.plan_version, limits = row.limits,
+       facts = row.facts, state_by = row.state_by, state_at = row.state_at, undo = row.undo,
+       readings = row.readings,
+       trace_id = coalesce(row.trace_id, a.trace_id),
+       version = row.version, updated_at = clock_timestamp()
   FROM json_to_recordset(%s::json)
-       AS row(id uuid, priority text, state text, raised_at timestamptz,
-              last_reading_at timestamptz, limits jsonb, readings jsonb, trace_id text,
-              rule_version integer)
- WHERE a.id = row.id
-"""
-
-_WITHDRAW: Final = """
-UPDATE alert a
-   SET state = row.state, readings = row.readings, version = a.version + 1,
-       updated_at = clock_timestamp()
-  FROM json_to_recordset(%s::json) AS row(id uuid, state text, readings jsonb)
+       AS row(id uuid, rule_version integer, priority text, state text, raised_at timestamptz,
+              last_reading_at timestamptz, confirm_by timestamptz, due_at timestamptz, owner text,
+              paused_until timestamptz, pause_reason text, escalations integer, outcome text,
+              resolved_at timestamptz, plan_id uuid, plan_version integer, limits jsonb,
+              facts jsonb, state_by text, state_at timestamptz, undo jsonb, version integer,
+              readings jsonb, trace_id text)
  WHERE a.id = row.id
 """
 
 _ADD_EVENTS: Final = """
-INSERT INTO alert_event (alert_id, event, by, detail)
-SELECT alert_id, event, by, detail
+INSERT INTO alert_event (alert_id, at, event, by, detail)
+SELECT alert_id, at, event, by, detail
   FROM ROWS FROM (json_to_recordset(%s::json)
-                  AS (alert_id uuid, event text, by text, detail jsonb))
-       WITH ORDINALITY AS row(alert_id, event, by, detail, position)
+                  AS (alert_id uuid, at timestamptz, event text, by text, detail jsonb))
+       WITH ORDINALITY AS row(alert_id, at, event, by, detail, position)
  ORDER BY position
 """
 
@@ -85,19 +96,37 @@ SELECT pg_notify('worklist', string_agg(id, ','))
 
 
 @dataclass(frozen=True, slots=True)
-class OpenAlertRow:
-    """An alert that nobody has resolved; ``readings`` is JSON text."""
+class StoredAlert:
+    """An alert as it is stored; ``readings``, ``limits`` and ``facts`` are JSON text."""
 
     id: UUID
     patient_id: UUID
     rule: str
+    rule_version: int
     priority: str
     state: str
     readings: str
+    raised_at: datetime | None
+    confirm_by: datetime | None
+    due_at: datetime | None
+    owner: str | None
+    paused_until: datetime | None
+    pause_reason: str | None
+    escalations: int
+    outcome: str | None
+    resolved_at: datetime | None
+    plan_id: UUID | None
+    plan_version: int | None
+    limits: str
+    facts: str
+    state_by: str | None
+    state_at: datetime | None
+    undo: str | None
+    version: int
 
 
 class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert to add, or to change by its id; a change without ``raised_at`` is no re-raise."""
+    """An alert to add, or to change by its id."""
 
     id: UUID
     care_unit_id: UUID
@@ -107,33 +136,47 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     priority: str
     state: str
     raised_at: datetime | None
-    last_reading_at: datetime
+    last_reading_at: datetime | None
+    confirm_by: datetime | None
+    due_at: datetime | None
+    owner: str | None
+    paused_until: datetime | None
+    pause_reason: str | None
+    escalations: int
+    outcome: str | None
+    resolved_at: datetime | None
+    plan_id: UUID | None
+    plan_version: int | None
     limits: msgspec.Raw
+    facts: msgspec.Raw
+    state_by: str | None
+    state_at: datetime | None
+    undo: msgspec.Raw | None
+    version: int
     readings: msgspec.Raw
     trace_id: str | None
-
-
-class WithdrawnRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert whose evidence was taken back."""
-
-    id: UUID
-    state: str
-    readings: msgspec.Raw
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened to an alert, and through whom."""
 
     alert_id: UUID
+    at: datetime
     event: str
     by: str
-    detail: msgspec.Raw
+    detail: msgspec.Raw | None = None
 
 
-async def open_of(connection: Connection, patients: Collection[UUID]) -> list[OpenAlertRow]:
-    """Lock and return these patients' unresolved alerts; the patients are locked already."""
-    async with connection.cursor(row_factory=args_row(OpenAlertRow)) as cursor:
-        await cursor.execute(_OPEN, [list(patients)])
+async def of_patients(
+    connection: Connection, patients: Collection[UUID], *, ended_since: datetime
+) -> list[StoredAlert]:
+    """Lock and return these patients' unresolved alerts, and those resolved since then.
+
+    The patients are locked already.
+    """
+    async with connection.cursor(row_factory=args_row(StoredAlert)) as cursor:
+        values = {"patients": list(patients), "ended_since": ended_since}
+        await cursor.execute(_OF_PATIENTS, values)
         return await cursor.fetchall()
 
 
@@ -154,11 +197,6 @@ async def add(connection: Connection, rows: Collection[AlertRow]) -> None:
 async def change(connection: Connection, rows: Collection[AlertRow]) -> None:
     """Write what open alerts have become."""
     await connection.execute(_CHANGE, [packed(rows)])
-
-
-async def withdraw(connection: Connection, rows: Collection[WithdrawnRow]) -> None:
-    """Write what is left of alerts whose evidence was taken back."""
-    await connection.execute(_WITHDRAW, [packed(rows)])
 
 
 async def add_events(connection: Connection, rows: Collection[EventRow]) -> None:

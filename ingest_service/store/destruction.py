@@ -58,6 +58,13 @@ _DESTROYED: Final = (
         "at",
     ),
     _Table("alert", _OF_PATIENT, "raised_at"),
+    _Table(
+        "notification",
+        "message_id IN (SELECT id FROM message WHERE patient_id = %(patient)s)",
+        "created_at",
+    ),
+    _Table("message", _OF_PATIENT, "created_at"),
+    _Table("average", _OF_PATIENT, "issued_at"),
     _Table("provenance", _OF_PATIENT, "recorded"),
     _Table("receiver_news", _OF_PATIENT, "created_at"),
     _Table("receiver_patient", _OF_PATIENT, "last_at"),

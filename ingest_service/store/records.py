@@ -103,6 +103,7 @@ UPDATE device_record d
 
 _INVALIDATE: Final = "UPDATE device_record SET is_invalid = true WHERE record_id = %s"
 
+# Here and below without the canary's: its readings are nobody's, and gone in a day.
 _IDS: Final = """
 SELECT record_id
   FROM device_record
@@ -110,6 +111,7 @@ SELECT record_id
    AND (%(device)s::text IS NULL OR device_id = %(device)s)
    AND (%(since)s::timestamptz IS NULL OR effective_at >= %(since)s)
    AND (%(until)s::timestamptz IS NULL OR effective_at < %(until)s)
+   AND NOT EXISTS (SELECT FROM patient p WHERE p.id = device_record.patient_id AND p.is_synthetic)
  ORDER BY record_id
  LIMIT %(most)s
 """
@@ -119,6 +121,7 @@ SELECT record_id, device_id, characteristic, encode(raw, 'hex'), patient_id, eff
   FROM device_record
  WHERE stored_at >= coalesce(%(since)s::timestamptz, '-infinity')
    AND stored_at < coalesce(%(until)s::timestamptz, 'infinity')
+   AND NOT EXISTS (SELECT FROM patient p WHERE p.id = device_record.patient_id AND p.is_synthetic)
  ORDER BY stored_at, record_id
 """
 
@@ -128,6 +131,7 @@ SELECT record_id
   FROM device_record
  WHERE stored_at >= coalesce(%(since)s::timestamptz, '-infinity')
    AND stored_at < coalesce(%(until)s::timestamptz, 'infinity')
+   AND NOT EXISTS (SELECT FROM patient p WHERE p.id = device_record.patient_id AND p.is_synthetic)
  ORDER BY record_id
 """
 

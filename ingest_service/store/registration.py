@@ -39,26 +39,28 @@ SELECT id, care_provider_id, hsa_id, name
 # A version number and a time of change belong to a change, not to writing the same again.
 _PATIENTS: Final = """
 INSERT INTO patient AS known (id, care_unit_id, identifier_system, identifier_value, family, given,
-       birth_date, gender, programme, is_protected)
+       birth_date, gender, programme, is_protected, language, kin_language)
 SELECT id, care_unit_id, identifier_system, identifier_value, family, given,
-       birth_date, gender, programme, is_protected
+       birth_date, gender, programme, is_protected, language, kin_language
   FROM json_to_recordset(%s::json)
        AS row(id uuid, care_unit_id uuid, identifier_system text, identifier_value text,
               family text, given text, birth_date date, gender text, programme text,
-              is_protected boolean)
+              is_protected boolean, language text, kin_language text)
  ORDER BY id
     ON CONFLICT (id) DO UPDATE
    SET care_unit_id = excluded.care_unit_id, identifier_system = excluded.identifier_system,
        identifier_value = excluded.identifier_value, family = excluded.family,
        given = excluded.given, birth_date = excluded.birth_date, gender = excluded.gender,
        programme = excluded.programme, is_protected = excluded.is_protected,
+       language = excluded.language, kin_language = excluded.kin_language,
        version = known.version + 1, last_updated = clock_timestamp()
  WHERE (known.care_unit_id, known.identifier_system, known.identifier_value, known.family,
-        known.given, known.birth_date, known.gender, known.programme, known.is_protected)
+        known.given, known.birth_date, known.gender, known.programme, known.is_protected,
+        known.language, known.kin_language)
        IS DISTINCT FROM
        (excluded.care_unit_id, excluded.identifier_system, excluded.identifier_value,
         excluded.family, excluded.given, excluded.birth_date, excluded.gender,
-        excluded.programme, excluded.is_protected)
+        excluded.programme, excluded.is_protected, excluded.language, excluded.kin_language)
 """
 
 _GATEWAYS: Final = """
@@ -141,6 +143,8 @@ class PatientRow(msgspec.Struct, frozen=True, kw_only=True):
     gender: str | None
     programme: str | None
     is_protected: bool
+    language: str | None
+    kin_language: str | None
 
 
 class GatewayRow(msgspec.Struct, frozen=True, kw_only=True):

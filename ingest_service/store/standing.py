@@ -118,6 +118,7 @@ INSERT INTO gateway_listener AS known (since, last_at) VALUES (%(since)s, %(at)s
 
 _LISTENER: Final = "SELECT since, last_at FROM gateway_listener"
 
+# The canary's stands in no home: it is shown where it is asked for, and counted nowhere.
 _STANDING: Final = """
 SELECT g.id, g.care_unit_id, s.is_online, s.heard_at, s.changed_at, s.said::text,
        coalesce((SELECT json_agg(json_build_object(
@@ -129,8 +130,11 @@ SELECT g.id, g.care_unit_id, s.is_online, s.heard_at, s.changed_at, s.said::text
                   WHERE c.gateway_id = g.id AND c.ended_at IS NULL), '[]'),
        (SELECT max(v.version) FROM gateway_configuration v WHERE v.gateway_id = g.id),
        s.configuration
-  FROM gateway g LEFT JOIN gateway_status s ON s.gateway_id = g.id
- WHERE g.id > %(after)s AND (%(id)s::text IS NULL OR g.id = %(id)s)
+  FROM gateway g
+  JOIN care_unit u ON u.id = g.care_unit_id
+  LEFT JOIN gateway_status s ON s.gateway_id = g.id
+ WHERE g.id > %(after)s
+   AND CASE WHEN %(id)s::text IS NULL THEN NOT u.is_synthetic ELSE g.id = %(id)s END
  ORDER BY g.id
  LIMIT %(most)s
 """

@@ -24,9 +24,14 @@ from clinician_api.services import ehr
 from device_adapters.contract.messages import ReadingRecord
 from ingest_service import destruction
 from ingest_service.admission import door
+from ingest_service.messages import kinds
+from ingest_service.messages.kinds import AlertSubject, Subject
 from ingest_service.registration import RegistrationError, register
+from ingest_service.store import channels, messages, notifications
 from ingest_service.store.callers import Caller
+from ingest_service.store.channels import NewChannel
 from ingest_service.store.destruction import TABLES
+from ingest_service.store.messages import MessageRow
 from ingest_service.store.quarantine import Ending
 from tests.support.frames import BEGINNING, Dictionaries, dictionaries, text_of
 from tests.support.ingest import CUFF, UNIT, Home, document, id_of, registered
@@ -77,6 +82,7 @@ async def lived_in(database: Database) -> Lived:
         "INSERT INTO receiver_news (receiver_id, observation_id, version, patient_id, change_id)"
         " SELECT 'ehr', id, 2, patient_id, gen_random_uuid() FROM observation"
     )
+    await told(database, home)
     home.execute(
         "INSERT INTO web_session VALUES ('\\x01', 's', 'n', 'h', %s, 'p', now(), now(), %s)",
         UNIT,
@@ -93,6 +99,42 @@ async def lived_in(database: Database) -> Lived:
         PATIENT,
     )
     return Lived(home=home, stored=stored, waiting=waiting)
+
+
+async def told(database: Database, home: Home) -> None:
+    """Put a message to each of the two patients, and one to staff that was passed on."""
+    async with await AsyncConnection.connect(database.dsn()) as connection:
+        about = [
+            AlertSubject(
+                alert_id=uuid4(), patient_id=one, care_unit_id=UNIT, priority="red", is_open=True
+            )
+            for one in (PATIENT, OTHER)
+        ]
+        rows = [
+            MessageRow.of(made, created_at=home.now)
+            for one in about
+            for made in (
+                kinds.staff_alert(one, home.now),
+                kinds.chain_broken(
+                    Subject(patient_id=one.patient_id, care_unit_id=UNIT), home.now
+                ),
+            )
+        ]
+        await messages.put(connection, rows)
+        channel = NewChannel(
+            care_unit_id=UNIT,
+            recipient="nurse_on_duty",
+            kind="email",
+            address="larm@example.org",
+            secret=None,
+            language="sv",
+            priorities=("red",),
+            hours="always",
+            rank=1,
+        )
+        channel_id = await channels.add(connection, channel, by="an operator", at=home.now)
+        told = [notifications.row_of(row.id, channel_id) for row in (rows[0], rows[2])]
+        await notifications.queue(connection, told, at=home.now)
 
 
 async def destroyed(home: Home) -> destruction.Survey:

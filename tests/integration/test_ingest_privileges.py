@@ -15,6 +15,8 @@ _OPERATOR = "hemvital_operator"
 _JOBS = "hemvital_jobs"
 _ENROLMENT = "hemvital_enrolment"
 _REVOCATIONS = "hemvital_revocations"
+_CANARY = "hemvital_canary"
+_DOWNTIME = "hemvital_downtime"
 
 
 @pytest.mark.parametrize(
@@ -142,6 +144,30 @@ _REVOCATIONS = "hemvital_revocations"
         (_REVOCATIONS, "SELECT * FROM enrolment_code"),
         (_REVOCATIONS, "UPDATE revocation_list SET content = ''"),
         (_REVOCATIONS, "SELECT * FROM gateway"),
+        # Of the canary the jobs learn when, and what is old of it they may let go, and no more.
+        (_JOBS, "SELECT name FROM care_unit"),
+        (_JOBS, "DELETE FROM observation"),
+        (_JOBS, "DELETE FROM device_record"),
+        (_JOBS, "DELETE FROM incident"),
+        (_JOBS, "UPDATE incident SET began_at = now()"),
+        (_JOBS, "UPDATE incident_event SET away = 0"),
+        (_INGEST, "SELECT canary_prune(now(), now(), 1)"),
+        (_API, "SELECT canary_seen(now())"),
+        (_API, "UPDATE incident SET ended_at = now()"),
+        (_CANARY, "SELECT canary_prune(now(), now(), 1)"),
+        (_CANARY, "SELECT * FROM patient"),
+        (_CANARY, "SELECT * FROM observation"),
+        (_CANARY, "SELECT * FROM gateway"),
+        (_CANARY, "INSERT INTO canary_pass VALUES (now(), now(), now())"),
+        (_CANARY, "DELETE FROM incident"),
+        # Whoever writes the downtime list reads whom to phone, and changes nothing.
+        (_DOWNTIME, "SELECT body FROM observation"),
+        (_DOWNTIME, "SELECT readings FROM alert"),
+        (_DOWNTIME, "SELECT * FROM device_record"),
+        (_DOWNTIME, "SELECT * FROM access_log"),
+        (_DOWNTIME, "UPDATE patient SET family = 'x'"),
+        (_DOWNTIME, "UPDATE alert SET state = 'resolved'"),
+        (_DOWNTIME, "DELETE FROM limit_set"),
         (_INGEST, "SELECT * FROM enrolment_code"),
         (_API, "SELECT * FROM enrolment_code"),
         (_API, "SELECT * FROM gateway_certificate"),

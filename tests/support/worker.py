@@ -129,7 +129,7 @@ def working(database: Database, log: Path, **settings: str) -> Generator[Worker]
 
 
 @contextmanager
-def keeping_time(database: Database, log: Path) -> Generator[Worker]:
+def keeping_time(database: Database, log: Path, **settings: str) -> Generator[Worker]:
     """Run the jobs' process, ready."""
     jobs = started(
         database,
@@ -137,6 +137,7 @@ def keeping_time(database: Database, log: Path) -> Generator[Worker]:
         command="jobs",
         JOBS_DATABASE=database.dsn("hemvital_jobs"),
         JOBS_HTTP_PORT="0",
+        **settings,
     )
     try:
         wait_until(lambda: any(line["message"] == "serving" for line in jobs.lines()))

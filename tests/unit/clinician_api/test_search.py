@@ -163,8 +163,27 @@ def test_a_system_finds_every_code_of_it() -> None:
 
 
 def test_another_category_matches_nothing() -> None:
-    assert query(("category", "laboratory")).search.ids == ()
-    assert query(("category", "vital-signs")).search.ids is None
+    assert query(("category", "laboratory")).search.codes == ()
+    assert query(("category", "vital-signs")).search.codes is None
+
+
+def test_what_a_device_measured_is_asked_for_without_means() -> None:
+    measured = query(("category", "phd")).search.codes
+
+    assert measured is not None
+    assert "85354-9" in measured
+    assert "96607-7" not in measured
+
+
+@pytest.mark.parametrize(
+    "token", ["96607-7", "http://loinc.org|96607-7", "http://snomed.info/sct|723232008"]
+)
+def test_an_average_is_found_by_its_own_codings(token: str) -> None:
+    assert query(("code", token)).search.codes == ("96607-7",)
+
+
+def test_who_asks_for_blood_pressures_gets_no_means() -> None:
+    assert query(("code", "http://loinc.org|85354-9")).search.codes == ("85354-9",)
 
 
 def test_an_escaped_comma_is_no_alternative() -> None:

@@ -14,17 +14,21 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from clinician_api.pages import catalogue, sentences, sparkline, values
+from clinician_api.pages import sentences, sparkline, values
 from clinician_api.pages.sparkline import Point
 from clinician_api.pages.times import Reader
 from device_adapters.contract.readings import CuffStatus, SensorStatus
 from ingest_service.alerts.finding import Evidence
+from ingest_service.messages import texts
 from ingest_service.plans.limits import Limits, Measure
+from ingest_service.wording import catalogue
 
 CATALOGUES = catalogue.load()
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 NOW = datetime(2026, 11, 23, 9, 42, tzinfo=UTC)
-PAGES = Path(catalogue.__file__).parent
+PAGES = Path(sentences.__file__).parent
+MESSAGES = Path(texts.__file__).parent
+WORDING = Path(catalogue.__file__).parent
 
 PRESSURE = {
     Measure.SYSTOLIC: Limits(
@@ -138,18 +142,22 @@ def test_reasons(
     assert sentences.reason(CATALOGUES["en"], rule, limits, readings) == english
 
 
-def texts() -> set[str]:
-    found = extract_from_dir(
-        str(PAGES),
-        method_map=[("**.py", "python"), ("**/templates/**.html", "jinja2.ext:babel_extract")],
-        keywords={"_": None, "gettext": None, "ngettext": (1, 2)},
-    )
-    return {message if isinstance(message, str) else message[0] for _, _, message, _, _ in found}
+def written() -> set[str]:
+    """Return every text that the code asks a catalogue for."""
+    return {
+        message if isinstance(message, str) else message[0]
+        for folder in (PAGES, MESSAGES)
+        for _, _, message, _, _ in extract_from_dir(
+            str(folder),
+            method_map=[("**.py", "python"), ("**/templates/**.html", "jinja2.ext:babel_extract")],
+            keywords={"_": None, "gettext": None, "ngettext": (1, 2)},
+        )
+    }
 
 
 @pytest.mark.parametrize("language", ["sv", "en"])
 def test_every_text_is_in_the_catalogue(language: str) -> None:
-    with (PAGES / "locale" / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
+    with (WORDING / "locale" / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
         known = read_po(file, locale=language)
     there = {
         message.id if isinstance(message.id, str) else message.id[0]
@@ -157,8 +165,8 @@ def test_every_text_is_in_the_catalogue(language: str) -> None:
         if message.id and _is_said(message.string)
     }
 
-    assert texts() - there == set()
-    assert there - texts() == set()
+    assert written() - there == set()
+    assert there - written() == set()
 
 
 def _is_said(string: Sequence[str] | None) -> bool:

@@ -1,0 +1,240 @@
+"""Patients as cases: what rules, deadlines and persons' actions need, loaded and written back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from ingest_service.admission import alert_rows, monitoring
+from ingest_service.alerts import engine, lookback
+from ingest_service.alerts.alert import Alert, Event
+from ingest_service.alerts.case import Case
+from ingest_service.alerts.history import Attempt, History, Reading
+from ingest_service.plans.limits import FAMILY_OF_CODE, Family, Measure
+from ingest_service.store import alerts, clocks, histories, messages, plans
+from ingest_service.store.clocks import Clock, Deadline
+from ingest_service.store.connections import Connection
+from ingest_service.store.histories import Past
+from ingest_service.store.messages import MessageRow
+from ingest_service.store.patients import Patient
+
+UNITS: Final[Mapping[Family, str]] = {
+    Family.BLOOD_PRESSURE: "mm[Hg]",
+    Family.PULSE: "/min",
+    Family.SPO2: "%",
+    Family.BODY_WEIGHT: "kg",
+}
+SINGLE: Final[Mapping[Family, Measure]] = {
+    Family.PULSE: Measure.PULSE,
+    Family.SPO2: Measure.SPO2,
+    Family.BODY_WEIGHT: Measure.BODY_WEIGHT,
+}
+_TOLD: Final = frozenset({Event.RAISED, Event.RERAISED, Event.JOINED})
+_AHEAD: Final = timedelta(minutes=30)  # a gateway's clock may run ahead of ours
+_MOST_READINGS: Final = 1000
+
+
+async def load(
+    connection: Connection,
+    patients: Mapping[UUID, Patient],
+    *,
+    now: datetime,
+    is_blind: bool = False,
+) -> dict[UUID, Case]:
+    """Return these patients as cases without readings; the patients are locked.
+
+    Args:
+        connection: Inside the transaction that holds the patients' locks.
+        patients: Which ones, and where they belong.
+        now: The time it is.
+        is_blind: Leave out the plans: it may be one of them that cannot be read.
+
+    Raises:
+        ValueError: If a plan or a unit's hours cannot be read. An alert that cannot be read makes
+            its case unreadable, and stays as it is.
+    """
+    if not patients:
+        return {}
+    in_force = {} if is_blind else await plans.in_force(connection, patients, now)
+    units = {one.care_unit_id for one in patients.values()}
+    hours = await plans.hours_of(connection, units)
+    known = await clocks.of(connection, patients)
+    cases = {
+        one.id: Case(
+            patient_id=one.id,
+            care_unit_id=one.care_unit_id,
+            plan=in_force.get(one.id),
+            hours=hours[one.care_unit_id],
+            history=History(),
+            judged_through=known[one.id].judged_through if one.id in known else now,
+        )
+        for one in patients.values()
+    }
+    rows = await alerts.of_patients(connection, patients, ended_since=now - lookback.EPISODE)
+    for row in sorted(rows, key=lambda one: (one.resolved_at or now, one.id)):
+        case = cases[row.patient_id]
+        case.known.add(row.id)
+        try:
+            alert = alert_rows.alert_of(row)
+        except ValueError:
+            case.is_unreadable = True
+            continue
+        (case.alerts if alert.is_open else case.ended)[alert.rule] = alert
+    return cases
+
+
+async def look_back(
+    connection: Connection,
+    cases: Mapping[UUID, Case],
+    since: Mapping[UUID, datetime],
+    *,
+    now: datetime,
+) -> None:
+    """Give these cases what was measured since then."""
+    found = await histories.readings(
+        connection, since, codes=list(FAMILY_OF_CODE), until=now + _AHEAD, most=_MOST_READINGS
+    )
+    for patient_id, past in found.items():
+        for one in past:
+            cases[patient_id].history.add(_reading(one))
+
+
+async def look_back_whole(
+    connection: Connection, cases: Mapping[UUID, Case], *, now: datetime
+) -> None:
+    """Give these cases all that any of their rules looks back on, and whether they are seen."""
+    since = {
+        patient_id: now - max(lookback.furthest(case.plan), timedelta(days=90))
+        for patient_id, case in cases.items()
+    }
+    await look_back(connection, cases, since, now=now)
+    seen = monitoring.of_patient(await clocks.seen(connection, cases))
+    for patient_id, chains in seen.items():
+        cases[patient_id].chains = chains
+
+
+async def write(
+    connection: Connection,
+    cases: Iterable[Case],
+    patients: Mapping[UUID, Patient],
+    *,
+    now: datetime,
+    trace_ids: Mapping[UUID, str] | None = None,
+) -> int:
+    """Write what the cases have become, and return how many changes that was."""
+    changed = [case for case in cases if case.changes or case.messages]
+    new: list[alerts.AlertRow] = []
+    old: list[alerts.AlertRow] = []
+    for case in changed:
+        patient = patients[case.patient_id]
+        trace_id = (trace_ids or {}).get(case.patient_id)
+        for alert in _last(case):
+            rows = old if alert.id in case.known else new
+            rows.append(alert_rows.row_of(alert, patient, trace_id))
+    changes = [change for case in changed for change in case.changes]
+    # What ended first: a rule has one unresolved alert at most, at every moment.
+    old.sort(key=lambda row: row.state != "resolved")
+    if old:
+        await alerts.change(connection, old)
+    if new:
+        await alerts.add(connection, new)
+    if changes:
+        await alerts.add_events(connection, [alert_rows.event_of(each) for each in changes])
+    said = [message for case in changed for message in case.messages]
+    await messages.put(connection, [MessageRow.of(each, created_at=now) for each in said])
+    unsaid = [each for case in changed for each in case.cancellations]
+    await messages.cancel(connection, unsaid, at=now)
+    await _hasten(connection, changed, now)
+    for case in changed:
+        case.known.update(change.alert.id for change in case.changes)
+        case.changes.clear()
+        case.messages.clear()
+        case.cancellations.clear()
+    return len(changes)
+
+
+def told(cases: Iterable[Case]) -> int:
+    """Return how many times alerts of these cases were raised, raised again or joined."""
+    return sum(change.event in _TOLD for case in cases for change in case.changes)
+
+
+async def set_clocks(connection: Connection, cases: Collection[Case]) -> None:
+    """Write when each case, with its whole history, is due again."""
+    await clocks.put(
+        connection,
+        [
+            Clock(
+                patient_id=case.patient_id,
+                due_at=engine.next_due(case),
+                judged_through=case.judged_through,
+            )
+            for case in cases
+        ],
+    )
+
+
+async def _hasten(connection: Connection, cases: Iterable[Case], now: datetime) -> None:
+    rows = [
+        Deadline(patient_id=case.patient_id, due_at=min(deadlines))
+        for case in cases
+        if (deadlines := [d for alert in _last(case) for d in _deadlines(alert)])
+    ]
+    if rows:
+        await clocks.hasten(connection, rows, now=now)
+
+
+def _deadlines(alert: Alert) -> Iterable[datetime]:
+    if alert.is_open:
+        given = (alert.confirm_by, alert.due_at, alert.paused_until)
+        yield from (each for each in given if each is not None)
+
+
+def _last(case: Case) -> list[Alert]:
+    """Return each changed alert once, as it stands after the last change."""
+    return list({change.alert.id: change.alert for change in case.changes}.values())
+
+
+def _reading(past: Past) -> Reading | Attempt:
+    family = FAMILY_OF_CODE[past.code]
+    values = values_of(family, past.systolic, past.diastolic, past.value)
+    flags = tuple(
+        name
+        for name, is_set in (
+            ("irregular_pulse", past.is_irregular),
+            ("doubtful", past.is_doubtful),
+            ("may_be_another", past.may_be_another),
+        )
+        if is_set
+    )
+    if not values:
+        return Attempt(
+            observation_id=past.id,
+            code=past.code,
+            effective_at=past.effective_at,
+            received_at=past.last_updated,
+            flags=flags,
+        )
+    return Reading(
+        observation_id=past.id,
+        code=past.code,
+        family=family,
+        values=values,
+        unit=UNITS[family],
+        effective_at=past.effective_at,
+        received_at=past.last_updated,
+        flags=flags,
+    )
+
+
+def values_of(
+    family: Family, systolic: Decimal | None, diastolic: Decimal | None, value: Decimal | None
+) -> dict[Measure, Decimal]:
+    """Return an observation's values by measure; none of a failed attempt."""
+    if family is Family.BLOOD_PRESSURE:
+        given = {Measure.SYSTOLIC: systolic, Measure.DIASTOLIC: diastolic}
+    else:
+        given = {SINGLE[family]: value}
+    return {measure: each for measure, each in given.items() if each is not None}

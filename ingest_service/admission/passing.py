@@ -1,0 +1,74 @@
+"""Let time pass for patients whose time has come: deadlines, missed windows, silence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from ingest_service.admission import cases
+from ingest_service.alerts import engine
+from ingest_service.store import alerts, clocks, patients
+from ingest_service.store.clocks import Clock
+from ingest_service.store.connections import Connection
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 50
+
+
+async def pass_time(connection: Connection, *, now: datetime, most: int) -> int:
+    """Judge who is due by now, each deadline at its own time, and return how many that were.
+
+    A transaction for some at a time; whoever waits for one of its patients waits shortly. It may
+    run twice at once and after any interruption: what is judged is not due any more.
+
+    Args:
+        connection: With no transaction open.
+        now: The time it is.
+        most: How many patients at most.
+    """
+    ids = sorted(await clocks.due(connection, now=now, most=most))
+    for start in range(0, len(ids), _AT_ONCE):
+        some = ids[start : start + _AT_ONCE]
+        try:
+            await _judge(connection, some, now)
+        except Exception:  # one patient that cannot be judged must not hold up the others
+            logger.exception(
+                "time could not be judged for all at once", extra={"count": len(some)}
+            )
+            await _one_by_one(connection, some, now)
+    return len(ids)
+
+
+async def _one_by_one(connection: Connection, ids: Sequence[UUID], now: datetime) -> None:
+    for patient_id in ids:
+        try:
+            await _judge(connection, [patient_id], now)
+        except Exception:  # it stays due, and the clock's metrics show how long
+            logger.exception("time could not be judged for a patient")
+
+
+async def _judge(connection: Connection, ids: Sequence[UUID], now: datetime) -> None:
+    async with connection.transaction():
+        locked = await patients.lock(connection, ids)
+        known = await clocks.of(connection, locked)
+        due = {
+            patient_id: patient
+            for patient_id, patient in locked.items()
+            if (clock := known.get(patient_id)) and _is_due(clock, now)
+        }
+        loaded = await cases.load(connection, due, now=now)
+        await cases.look_back_whole(connection, loaded, now=now)
+        for case in loaded.values():
+            engine.advance(case, now)
+        if await cases.write(connection, loaded.values(), due, now=now):
+            await alerts.notify_pages(connection, {one.care_unit_id for one in due.values()})
+        await cases.set_clocks(connection, list(loaded.values()))
+
+
+def _is_due(clock: Clock, now: datetime) -> bool:
+    """Tell whether it is still due: another may have judged it while its lock was waited for."""
+    return clock.due_at is not None and clock.due_at <= now

@@ -1,0 +1,90 @@
+"""Stored blood pressures as averages see them: with what their devices said of them."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from decimal import Decimal
+from typing import Final, TypeGuard
+from uuid import UUID
+
+from device_adapters.contract.messages import TimeQuality
+from device_adapters.contract.readings import BloodPressure, Number
+from fhir_mappings import codes, possible
+from ingest_service.admission import quality, writing
+from ingest_service.protocols.protocol import Protocol
+from ingest_service.protocols.selection import IRREGULAR
+from ingest_service.protocols.sittings import Period, SittingReading, bounds
+from ingest_service.store import averages, records
+from ingest_service.store.averages import StoredPressure
+from ingest_service.store.connections import Connection
+from ingest_service.store.records import KnownRecord
+
+# Ten times what the densest protocol asks for in a week. Who measures more often gets an average
+# of the newest ones.
+_MOST: Final = 500
+
+
+async def of_days(
+    connection: Connection, patient_id: UUID, protocol: Protocol, period: Period, *, zone: tzinfo
+) -> list[SittingReading]:
+    """Return a patient's blood pressures of these days, those taken back included.
+
+    Args:
+        connection: Inside the transaction that holds the patient's lock.
+        patient_id: Whose.
+        protocol: Says when a day begins.
+        period: Which days.
+        zone: The home's.
+    """
+    since, until = bounds(protocol, period, zone=zone)
+    stored = await averages.readings(
+        connection,
+        patient_id,
+        code=codes.BLOOD_PRESSURE.code,
+        since=since,
+        until=until,
+        most=_MOST,
+    )
+    known = await records.known(connection, {one.record_id for one in stored})
+    return [_reading(one, known.get(one.record_id)) for one in stored]
+
+
+def _reading(stored: StoredPressure, known: KnownRecord | None) -> SittingReading:
+    pulse = None
+    if known is not None and known.record:
+        record = writing.reading_of(known)
+        flags = quality.flags_of(
+            record,
+            is_suspected_double=known.is_suspected_double,
+            may_be_another=known.may_be_another,
+        )
+        if isinstance(record.reading, BloodPressure):
+            pulse = record.reading.pulse_per_min
+    else:
+        flags = _flags_of_forgotten(stored, known)
+    return SittingReading(
+        id=stored.id,
+        effective_at=stored.effective_at,
+        systolic=stored.systolic,
+        diastolic=stored.diastolic,
+        pulse=pulse if _is_pulse(pulse) else None,
+        flags=flags,
+        is_taken_back=stored.status == "entered-in-error",
+    )
+
+
+def _is_pulse(pulse: Number | None) -> TypeGuard[Decimal]:
+    return isinstance(pulse, Decimal) and possible.is_possible(pulse, possible.PULSE)
+
+
+def _flags_of_forgotten(stored: StoredPressure, known: KnownRecord | None) -> tuple[str, ...]:
+    """Return what the columns still say of a reading whose bytes are kept no longer."""
+    said = {
+        IRREGULAR: stored.is_irregular,
+        "questionable": stored.is_doubtful,
+        "time_estimated": stored.time_quality == TimeQuality.ESTIMATED,
+        "time_unknown": stored.time_quality == TimeQuality.UNKNOWN,
+        "suspected_double": known is not None and known.is_suspected_double,
+        "may_be_another": known is not None and known.may_be_another,
+    }
+    return tuple(flag for flag, is_said in said.items() if is_said)

@@ -1,0 +1,59 @@
+"""What came of an alert: the codes with which persons end one.
+
+They are what alerts are judged by afterwards (how many were right, how many led to something), so
+the list is closed and a code never changes its meaning. Words for them are the pages' business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One code.
+
+    Attributes:
+        code: Stored in the alert.
+        is_true: Whether the alert said something true of the patient; None is unknown.
+        is_for_red: Whether a red may end so.
+        is_for_persons: Whether a person may choose it by itself; the others follow from something
+            else that was done.
+    """
+
+    code: str
+    is_true: bool | None
+    is_for_red: bool = True
+    is_for_persons: bool = True
+
+
+WITHDRAWN: Final = "withdrawn"
+DECEASED: Final = "deceased"
+
+_ALL: Final = (
+    # Somebody did something about it.
+    Outcome("emergency_care", True),
+    Outcome("referred_to_physician", True),
+    Outcome("visit_arranged", True),
+    Outcome("treatment_changed", True),
+    Outcome("advice_given", True),
+    Outcome("followed_up_elsewhere", True),  # admitted, or another unit has it
+    # It was looked at and nothing was needed.
+    Outcome("contacted_no_change", True),
+    Outcome("expected_for_patient", True),
+    Outcome("limits_changed", True),
+    Outcome("normal_when_repeated", False),
+    # It was not about the patient's health.
+    Outcome("measuring_error", False),
+    Outcome("another_person", False),
+    Outcome("technical_fault", False),
+    # Whoever cannot be reached may be the one who needs it most: no way to end a red.
+    Outcome("not_reached", None, is_for_red=False),
+    Outcome("other", None),
+    # Follow from something else.
+    Outcome(WITHDRAWN, False, is_for_persons=False),
+    Outcome(DECEASED, None, is_for_persons=False),
+)
+
+OUTCOMES: Final = {outcome.code: outcome for outcome in _ALL}

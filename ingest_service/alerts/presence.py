@@ -1,0 +1,42 @@
+"""What a reading settles by being there: that windows were missed, silence, being unseen.
+
+Such alerts say that nothing came. When something comes they are no longer so, and end by
+themselves, unless they are red or somebody has taken them: then a person decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from ingest_service.alerts.alert import Event, State
+from ingest_service.alerts.case import Case
+from ingest_service.alerts.history import Reading
+from ingest_service.alerts.rules import missed, silence, unmonitored
+from ingest_service.plans.limits import Level
+
+MEASURED: Final = "measured"
+_RULES: Final = (missed.RULE, silence.RULE, unmonitored.RULE)
+
+
+def settle(case: Case, reading: Reading, *, now: datetime) -> None:
+    """End what said that nothing came of this reading's family."""
+    for rule in _RULES:
+        alert = case.alerts.get(rule)
+        if alert is None or alert.priority is Level.RED or alert.owner is not None:
+            continue
+        since, family = alert.facts.since, alert.facts.unit
+        is_of_another = family is not None and family != reading.family
+        if is_of_another or (since is not None and reading.effective_at < since):
+            continue
+        ended = replace(
+            alert,
+            state=State.RESOLVED,
+            outcome=MEASURED,
+            resolved_at=now,
+            due_at=None,
+            paused_until=None,
+            pause_reason=None,
+        )
+        case.change(ended, Event.ENDED, at=now, detail={"by": str(reading.observation_id)})

@@ -1,0 +1,1 @@
+"""How staff are told: from a message to deliveries by webhook, e-mail and SMS."""

@@ -1,0 +1,1 @@
+"""Words for people, by language: gettext catalogues that pages and messages share."""

@@ -1,0 +1,174 @@
+"""Plans, readings and time in the real database: a value waits for a second, windows pass."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg import AsyncConnection
+
+from ingest_service.admission.monitoring import sweep
+from ingest_service.admission.passing import pass_time
+from tests.support import plans
+from tests.support.ingest import Home, registered
+from tests.support.services import Database
+
+pytestmark = pytest.mark.timescale
+
+# A Monday in winter: Europe/Stockholm is an hour ahead of UTC, the unit opens at 8 (7 UTC).
+MONDAY = datetime(2026, 2, 2, tzinfo=UTC)
+
+
+def at(hour: int, minute: int = 0, day: int = 0) -> datetime:
+    return MONDAY + timedelta(days=day, hours=hour, minutes=minute)
+
+
+async def a_home(database: Database, **changes: Any) -> Home:
+    home = await registered(database, limits=[])
+    home.now = at(7)
+    plans.put(database, plans.copd(since=at(0), **changes))
+    return home
+
+
+async def give(home: Home, when: datetime, *values: str) -> None:
+    home.now = when
+    await home.give(*(home.oximeter(value) for value in values))
+
+
+async def tick(home: Home, now: datetime) -> int:
+    async with await AsyncConnection.connect(home.database.dsn("hemvital_ingest")) as opened:
+        return await pass_time(opened, now=now, most=100)
+
+
+def alerts(home: Home) -> list[dict[str, Any]]:
+    return sorted(home.rows("alert"), key=lambda row: row["rule"])
+
+
+def events(home: Home, rule: str) -> list[str]:
+    [alert] = [row for row in alerts(home) if row["rule"] == rule]
+    rows = [row for row in home.rows("alert_event") if row["alert_id"] == alert["id"]]
+    return [row["event"] for row in sorted(rows, key=lambda row: row["id"])]
+
+
+def said(home: Home) -> Collection[tuple[str, str]]:
+    return {(row["kind"], row["state"]) for row in home.rows("message")}
+
+
+async def test_a04_a_red_waits_for_a_second_value_and_is_red_without_one(
+    database: Database,
+) -> None:
+    home = await a_home(database)
+    await give(home, at(7), "86")
+
+    [waiting] = alerts(home)
+    assert (waiting["state"], waiting["raised_at"]) == ("awaiting", None)
+    assert datetime.fromisoformat(waiting["confirm_by"]) == at(7, 15)
+    assert ("remeasure_request", "waiting") in said(home)
+
+    assert await tick(home, at(7, 14)) >= 0
+    assert alerts(home)[0]["state"] == "awaiting"
+    await tick(home, at(7, 16))
+    [red] = alerts(home)
+    assert (red["state"], red["priority"]) == ("new", "red")
+    assert datetime.fromisoformat(red["raised_at"]) == at(7, 15)  # its own time, not the tick's
+    assert red["facts"]["is_without_remeasurement"]
+
+
+async def test_a04_a_second_red_confirms_and_a_second_within_limits_settles(
+    database: Database,
+) -> None:
+    home = await a_home(database)
+    await give(home, at(7), "86")
+    await give(home, at(7, 8), "87")
+
+    [red] = alerts(home)
+    assert (red["state"], red["priority"]) == ("new", "red")
+    assert len(red["readings"]) == 2
+    assert events(home, "limit.spo2") == ["remeasure_asked", "raised"]
+
+
+async def test_a04_what_a_second_value_disproves_alerts_nobody(database: Database) -> None:
+    home = await a_home(database)
+    await give(home, at(7), "86")
+    await give(home, at(7, 8), "94")
+
+    [settled] = alerts(home)
+    assert (settled["state"], settled["outcome"]) == ("resolved", "not_confirmed")
+    assert settled["raised_at"] is None
+    await tick(home, at(7, 20))
+    assert events(home, "limit.spo2") == ["remeasure_asked", "not_confirmed"]
+
+
+async def test_a_value_beyond_the_immediate_limit_is_red_at_once(database: Database) -> None:
+    home = await a_home(database)
+    await give(home, at(7), "82")
+
+    [red] = alerts(home)
+    assert (red["state"], red["priority"]) == ("new", "red")
+    assert red["due_at"] is not None
+
+
+async def test_a19_without_an_approved_plan_nothing_is_judged(database: Database) -> None:
+    home = await registered(database, limits=[])
+    home.now = at(7)
+    await home.give(home.oximeter("70"))
+
+    assert alerts(home) == []
+    assert home.count("observation") > 0
+
+
+async def test_windows_are_judged_at_their_own_time_and_once(database: Database) -> None:
+    home = await a_home(database)
+    await give(home, at(6), "93")  # 7 o'clock there: the first morning is kept
+
+    # Nobody ticked for a day and a half: three windows passed, evening, morning and evening.
+    for _ in range(2):
+        await tick(home, at(12, day=2))
+    await asyncio.gather(*(tick(home, at(12, day=2)) for _ in range(3)))
+
+    by_rule = {row["rule"]: row for row in alerts(home)}
+    assert set(by_rule) == {"missed", "silence"}
+    assert by_rule["missed"]["priority"] == "blue"
+    assert by_rule["silence"]["priority"] == "red"  # 48 hours at 6 o'clock on day two
+    assert datetime.fromisoformat(by_rule["silence"]["raised_at"]) == at(6, day=2)
+    told = [each for each in events(home, "silence") if each != "escalated"]
+    assert told == ["raised", "reraised"]
+    # Whom nobody told meanwhile is not told of it all afterwards: of the staff's messages one is
+    # still of use.
+    staff = [row for row in home.rows("message") if row["kind"] == "staff_escalation"]
+    assert len(staff) > 1
+    assert sum(datetime.fromisoformat(row["deadline"]) > at(12, day=2) for row in staff) == 1
+    reminders = [row for row in home.rows("message") if row["kind"] == "measure_reminder"]
+    assert len(reminders) == 4
+
+
+async def test_a_reading_ends_what_said_that_nothing_came(database: Database) -> None:
+    home = await a_home(database)
+    await give(home, at(6), "93")
+    await tick(home, at(8, day=1))
+    assert [row["rule"] for row in alerts(home)] == ["silence"]
+
+    await give(home, at(8, 30, day=1), "93")
+
+    [ended] = alerts(home)
+    assert (ended["state"], ended["outcome"]) == ("resolved", "measured")
+
+
+async def test_a09_a_gateway_that_never_said_anything_leaves_its_patient_unmonitored(
+    database: Database,
+) -> None:
+    home = await a_home(database)
+    home.execute("UPDATE device SET gateway_id = 'gateway-1'")
+    home.execute("INSERT INTO gateway_listener VALUES (true, %s, %s)", at(-1), at(0))
+    async with await AsyncConnection.connect(database.dsn("hemvital_ingest")) as opened:
+        assert await sweep(opened, now=at(0)) == 2  # cuff and oximeter
+        assert await sweep(opened, now=at(0)) == 0
+    await tick(home, at(9, 20))
+
+    by_rule = {row["rule"]: row for row in alerts(home)}
+    assert set(by_rule) == {"unmonitored"}
+    assert by_rule["unmonitored"]["facts"]["cause"] == "never_connected"
+    assert {kind for kind, _ in said(home)} == {"chain_broken"}
