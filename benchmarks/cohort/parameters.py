@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgspec
 
 from ingest_service.plans.hours import Hours
+from ingest_service.plans.limits import Family
+from ingest_service.plans.plan import Confirm, RuleSettings
 
 #: The parameters that are used where no other file is named.
 DEFAULT: Final = Path(__file__).with_name("parameters.json")
@@ -62,7 +64,7 @@ class Activity(_Part, frozen=True, kw_only=True):
 
 
 class Programme(_Part, frozen=True, kw_only=True):
-    """One kind of patient: how many, what they measure, their usual values and limits."""
+    """One kind of patient: how many, what they measure, usual values, limits and rules."""
 
     share: float
     monitored_days: int | None = None
@@ -73,6 +75,8 @@ class Programme(_Part, frozen=True, kw_only=True):
     activities: tuple[Activity, ...]
     usual: Mapping[str, Spread]
     limits: Mapping[str, Mapping[str, Limit]]
+    confirm: Mapping[Family, Confirm] = {}
+    rules: tuple[RuleSettings, ...] = ()
     deteriorations: Mapping[str, float]
 
 
