@@ -37,14 +37,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.out
-    with_given = _changed(parameters.read(arguments.parameters), arguments)
-    rules = None if arguments.alerts is None else read_alerts(arguments.alerts)
+    chosen = _changed(parameters.read(arguments.parameters), arguments)
+    is_given = arguments.alerts is not None
+    is_driven = not (is_given or arguments.plain)
+    given: Mapping[UUID, Sequence[Alert]] = read_alerts(arguments.alerts) if is_given else {}
     folder.mkdir(parents=True, exist_ok=True)
     outcomes = cohort.run(
-        with_given, folder, jobs=arguments.jobs, rules=rules, tell=_Progress().tell
+        chosen,
+        folder,
+        jobs=arguments.jobs,
+        is_driven=is_driven,
+        given=given,
+        tell=_Progress().tell,
     )
-    found = report(outcomes, resamples=with_given.reporting.resamples, seed=with_given.seed)
-    text = "\n".join(telling.lines(found, has_rules=rules is not None))
+    found = report(outcomes, resamples=chosen.reporting.resamples, seed=chosen.seed)
+    text = "\n".join(telling.lines(found, has_rules=is_driven or is_given))
     encoded = msgspec.json.format(msgspec.json.encode(found), indent=2)
     (folder / "report.txt").write_text(text + "\n", encoding="utf-8")
     (folder / "report.json").write_bytes(encoded + b"\n")
@@ -60,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--days", type=_count, help="instead of the file's number")
     parser.add_argument("--seed", type=int, help="instead of the file's")
     parser.add_argument("--jobs", type=_count, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--alerts", type=Path, help="judge these alerts (JSON Lines)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--alerts", type=Path, help="judge these (JSON Lines), not the engine's")
+    which.add_argument("--plain", action="store_true", help="the plain limit alone, no engine")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser
 

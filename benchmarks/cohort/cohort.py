@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from benchmarks.cohort.driving import Driven, drive
 from benchmarks.cohort.generating import Case, case
 from benchmarks.cohort.outcomes import Outcome, outcome
 from benchmarks.cohort.parameters import Parameters
@@ -32,6 +33,9 @@ FILES: Final = (
     "truth.jsonl",
     "made.jsonl",
     "plain.jsonl",
+    "alerts.jsonl",
+    "requests.jsonl",
+    "requested.jsonl",
 )
 _CHUNK: Final = 4
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="string")
@@ -41,7 +45,8 @@ _ENCODER: Final = msgspec.json.Encoder(decimal_format="string")
 class _Task:
     parameters: bytes
     number: int
-    rules: Sequence[Alert] | None
+    is_driven: bool
+    given: Sequence[Alert] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +60,8 @@ def run(
     folder: Path,
     *,
     jobs: int,
-    rules: Mapping[UUID, Sequence[Alert]] | None,
+    is_driven: bool,
+    given: Mapping[UUID, Sequence[Alert]],
     tell: Callable[[int, int], None],
 ) -> list[Outcome]:
     """Write the cohort's files and return what became of each patient.
@@ -67,7 +73,8 @@ def run(
         parameters: Of the cohort.
         folder: Where the files go; it exists.
         jobs: How many processes.
-        rules: Alerts to be judged, by patient; ``None`` where there are none yet.
+        is_driven: Whether the alert engine judges the patients.
+        given: Alerts to be judged where it does not, by patient.
         tell: Called with the patients done and all.
     """
     encoded = _ENCODER.encode(parameters)
@@ -75,7 +82,8 @@ def run(
         _Task(
             parameters=encoded,
             number=number,
-            rules=None if rules is None else rules.get(patient_id(parameters.seed, number), ()),
+            is_driven=is_driven,
+            given=given.get(patient_id(parameters.seed, number), ()),
         )
         for number in range(parameters.patients)
     )
@@ -108,32 +116,45 @@ def _work(task: _Task) -> _Done:
     parameters = _decoded(task.parameters)
     one = case(parameters, task.number)
     limits = exact(one.patient.limits)
+    own = plan(parameters, one.patient)
+    driven = drive(parameters, one, own) if task.is_driven else Driven(alerts=list(task.given))
     stored = [each.reading for each in one.produced if not each.is_quarantined]
     plain = plain_alerts(stored, limits)
     return _Done(
-        lines=_lines(parameters, one, plain),
+        lines={
+            "plans.jsonl": lines([own]),
+            "plain.jsonl": lines(plain),
+            **_of_patient(one),
+            **_of_rules(driven),
+        },
         outcome=outcome(
             one.monitored,
             one.truths,
-            one.produced,
+            [*one.produced, *driven.requested],
             limits,
-            rules=task.rules or (),
+            rules=driven.alerts,
             plain=plain,
-            requests=(),
+            requests=driven.requests,
         ),
     )
 
 
-def _lines(parameters: Parameters, one: Case, plain: Sequence[Alert]) -> dict[str, bytes]:
+def _of_patient(one: Case) -> dict[str, bytes]:
     return {
         "patients.jsonl": lines([one.monitored]),
-        "plans.jsonl": lines([plan(parameters, one.patient)]),
         "readings.jsonl": lines(each.reading for each in one.produced if not each.is_quarantined),
         "quarantined.jsonl": lines(each.reading for each in one.produced if each.is_quarantined),
         "answers.jsonl": lines(one.answers),
         "truth.jsonl": lines(one.truths),
         "made.jsonl": lines(each.made for each in one.produced if each.made.is_remarkable),
-        "plain.jsonl": lines(plain),
+    }
+
+
+def _of_rules(driven: Driven) -> dict[str, bytes]:
+    return {
+        "alerts.jsonl": lines(driven.alerts),
+        "requests.jsonl": lines(driven.requests),
+        "requested.jsonl": lines(each.reading for each in driven.requested),
     }
 
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.cohort import cohort
 from benchmarks.cohort.__main__ import main
 from benchmarks.cohort.generating import case
-from benchmarks.cohort.records import Alert, Answer, Made, Monitored, Reading, Truth
+from benchmarks.cohort.records import Alert, Answer, Made, Monitored, Reading, Request, Truth
 from ingest_service.plans.limits import Measure
 from ingest_service.plans.plan import Plan
 from tests.support.cohorts import small
@@ -23,27 +23,43 @@ def _run(folder: Path, *arguments: str) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-def test_the_same_seed_gives_the_same_bytes_in_one_process_or_two(tmp_path: Path) -> None:
-    one = _run(tmp_path / "one", "--jobs", "1")
-    two = _run(tmp_path / "two", "--jobs", "2")
-
-    assert set(cohort.FILES) <= set(one)
-    assert one == two
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return a small cohort's files, the engine's alerts among them."""
+    return _run(tmp_path_factory.mktemp("cohort"), "--jobs", "1")
 
 
-def test_another_seed_gives_another_cohort(tmp_path: Path) -> None:
-    one = _run(tmp_path / "one", "--jobs", "1")
-    other = _run(tmp_path / "other", "--jobs", "1", "--seed", "8")
+def test_the_same_seed_gives_the_same_bytes_in_one_process_or_two(
+    files: dict[str, bytes], tmp_path: Path
+) -> None:
+    two = _run(tmp_path, "--jobs", "2")
 
-    assert one["readings.jsonl"] != other["readings.jsonl"]
+    assert set(cohort.FILES) <= set(files)
+    assert files["alerts.jsonl"]
+    assert files == two
+
+
+def test_the_engine_is_judged_by_the_truth(files: dict[str, bytes]) -> None:
+    report = json.loads(files["report.json"])
+    alerts = [msgspec.json.decode(line, type=Alert) for line in files["alerts.jsonl"].splitlines()]
+
+    assert report["whole"]["alerts"] == sum(one.reaches_person for one in alerts) > 0
+    assert sum(rule["alerts"] for rule in report["rules"]) == report["whole"]["alerts"]
+    assert report["whole"]["requests"] == len(files["requests.jsonl"].splitlines())
+
+
+def test_another_seed_gives_another_cohort(files: dict[str, bytes], tmp_path: Path) -> None:
+    other = _run(tmp_path / "other", "--jobs", "1", "--seed", "8", "--plain")
+
+    assert files["readings.jsonl"] != other["readings.jsonl"]
+    assert other["alerts.jsonl"] == b""
 
 
 def test_a_patient_does_not_depend_on_how_many_others_there_are() -> None:
     assert case(small(patients=2), 1).produced == case(small(patients=900), 1).produced
 
 
-def test_every_line_is_what_its_file_says(tmp_path: Path) -> None:
-    files = _run(tmp_path, "--jobs", "1")
+def test_every_line_is_what_its_file_says(files: dict[str, bytes]) -> None:
     kinds = {
         "patients.jsonl": Monitored,
         "plans.jsonl": Plan,
@@ -53,6 +69,9 @@ def test_every_line_is_what_its_file_says(tmp_path: Path) -> None:
         "truth.jsonl": Truth,
         "made.jsonl": Made,
         "plain.jsonl": Alert,
+        "alerts.jsonl": Alert,
+        "requests.jsonl": Request,
+        "requested.jsonl": Reading,
     }
 
     assert set(kinds) == set(cohort.FILES)
@@ -63,9 +82,9 @@ def test_every_line_is_what_its_file_says(tmp_path: Path) -> None:
 
 
 def test_readings_come_patient_by_patient_in_the_order_in_which_they_are_known(
-    tmp_path: Path,
+    files: dict[str, bytes],
 ) -> None:
-    lines = _run(tmp_path, "--jobs", "1")["readings.jsonl"].splitlines()
+    lines = files["readings.jsonl"].splitlines()
     readings = [msgspec.json.decode(line, type=Reading) for line in lines]
 
     patients = [one.patient_id for one in readings]
@@ -77,8 +96,8 @@ def test_readings_come_patient_by_patient_in_the_order_in_which_they_are_known(
         assert received == sorted(received)
 
 
-def test_readings_tell_nothing_of_how_they_came_about(tmp_path: Path) -> None:
-    lines = _run(tmp_path, "--jobs", "1")["readings.jsonl"].splitlines()
+def test_readings_tell_nothing_of_how_they_came_about(files: dict[str, bytes]) -> None:
+    lines = files["readings.jsonl"].splitlines()
 
     members = {name for line in lines for name in json.loads(line)}
 
@@ -94,8 +113,8 @@ def test_readings_tell_nothing_of_how_they_came_about(tmp_path: Path) -> None:
     }
 
 
-def test_plans_have_approval_windows_and_two_sided_limits(tmp_path: Path) -> None:
-    lines = _run(tmp_path, "--jobs", "1")["plans.jsonl"].splitlines()
+def test_plans_have_approval_windows_and_two_sided_limits(files: dict[str, bytes]) -> None:
+    lines = files["plans.jsonl"].splitlines()
     plans = [msgspec.json.decode(line, type=Plan) for line in lines]
 
     for plan in plans:
@@ -112,18 +131,18 @@ def test_plans_have_approval_windows_and_two_sided_limits(tmp_path: Path) -> Non
         assert limits.yellow_high - limits.yellow_low >= Decimal(5)
 
 
-def test_somebodys_alerts_are_judged(tmp_path: Path) -> None:
-    _run(tmp_path / "first", "--jobs", "1")
-    plain = tmp_path / "first" / "plain.jsonl"
+def test_somebodys_alerts_are_judged(files: dict[str, bytes], tmp_path: Path) -> None:
+    plain = tmp_path / "theirs.jsonl"
+    plain.write_bytes(files["plain.jsonl"])
 
-    files = _run(tmp_path / "second", "--jobs", "1", "--alerts", str(plain))
-    report = json.loads(files["report.json"])
+    judged = _run(tmp_path / "out", "--jobs", "1", "--alerts", str(plain))
+    report = json.loads(judged["report.json"])
 
     # The plain limit beside itself: as many, as sensitive, as quick.
     assert report["whole"]["share"] == 1
     assert all(one["is_as_sensitive"] and one["is_as_quick"] for one in report["kinds"])
     assert not report["is_met"]
-    assert "The aim as a whole: not met" in files["report.txt"].decode()
+    assert "The aim as a whole: not met" in judged["report.txt"].decode()
 
 
 def test_a_line_that_is_no_alert_is_named(

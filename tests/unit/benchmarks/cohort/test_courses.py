@@ -11,7 +11,7 @@ from benchmarks.cohort.patients import patient
 from tests.support.cohorts import shipped, shipped_case
 
 _MINUTE = timedelta(minutes=1)
-_CASES = range(120)
+_CASES = range(80)
 
 
 def _deteriorations(kind: str | None = None) -> list[tuple[Case, Deterioration]]:

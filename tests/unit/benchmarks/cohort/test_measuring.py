@@ -11,7 +11,7 @@ from benchmarks.cohort.patients import patient
 from benchmarks.cohort.records import Artifact, Cause
 from tests.support.cohorts import shipped, shipped_case
 
-_CASES = range(120)
+_CASES = range(80)
 
 
 def _produced() -> Iterator[Produced]:
