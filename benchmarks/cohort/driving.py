@@ -38,11 +38,15 @@ _NOTE: Final = "Simulated."
 
 @dataclass(slots=True, kw_only=True)
 class Driven:
-    """What came of one patient: alerts, requests to measure again, what was measured then."""
+    """What came of one patient: alerts, requests to measure again, what was measured then.
+
+    ``inputs`` counts readings, failed attempts and answers that were judged.
+    """
 
     alerts: list[records.Alert] = field(default_factory=list[records.Alert])
     requests: list[Request] = field(default_factory=list[Request])
     requested: list[Produced] = field(default_factory=list[Produced])
+    inputs: int = 0
 
 
 def drive(parameters: Parameters, simulated: Simulated, plan: Plan) -> Driven:
@@ -127,6 +131,7 @@ class _Drive:
             for one in self._messages.pop(now)
         ]
         engine.take_batch(self._case, inputs, now=now)
+        self._driven.inputs += len(inputs)
 
     def _chain(self, chain: Chain, now: datetime) -> None:  # noqa: ARG002 a state, not a moment
         self._case.chains = dict.fromkeys(self._families, chain)

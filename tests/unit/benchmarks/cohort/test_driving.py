@@ -39,11 +39,22 @@ def test_no_alert_rests_on_a_reading_before_the_server_had_it() -> None:
                 assert reading in answers or received[reading] <= alert.raised_at
 
 
-def test_what_waits_in_the_quarantine_is_not_judged() -> None:
+def test_everything_stored_is_judged_once_and_nothing_that_waits_in_the_quarantine() -> None:
+    waiting = requested = 0
     for one, found in _all():
-        waiting = {each.reading.id for each in one.produced if each.is_quarantined}
+        stored = [each for each in one.produced if not each.is_quarantined]
+        again = [
+            each
+            for each in found.requested
+            if not each.is_quarantined and each.reading.received_at < one.patient.until
+        ]
 
-        assert waiting.isdisjoint(reading for alert in found.alerts for reading in alert.readings)
+        assert found.inputs == len(stored) + len(one.answers) + len(again)
+        waiting += len(one.produced) - len(stored)
+        requested += len(again)
+
+    assert waiting > 0
+    assert requested > 0
 
 
 def test_a_red_beyond_the_immediate_limit_is_known_to_a_person_at_once() -> None:
