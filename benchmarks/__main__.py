@@ -19,6 +19,7 @@ from benchmarks import (
     gateway_radio,
     gateway_telling,
     gateway_window,
+    judging,
     overload,
     space,
     store_path,
@@ -184,6 +185,12 @@ def _overload(bench: _Bench) -> _Told:
     return figures, telling.of_overload(results)
 
 
+def _judging(bench: _Bench) -> _Told:
+    del bench
+    results = judging.run()
+    return [asdict(one) | {"ratio": one.ratio} for one in results], judging.tell(results)
+
+
 def _store_path(bench: _Bench) -> _Told:
     result = store_path.run(
         bench.platform.services, bench.region, readings=_READINGS_EACH, newest=bench.at
@@ -256,6 +263,7 @@ def _visible(bench: _Bench) -> _Told:
 # In this order: the last one starts the platform's own worker, which would take the others' load.
 _PARTS: Final[Mapping[str, Callable[[_Bench], _Told]]] = {
     "gateway-window": _gateway_window,
+    "judging": _judging,
     "ingest": _ingest,
     "store-path": _store_path,
     "space": _space,

@@ -68,6 +68,7 @@ def lines(report: Report, *, has_rules: bool) -> Iterator[str]:
     )
     yield ""
     yield "Reds: delay from the crossing of the red limit, and how much later than the plain limit"
+    yield "(any: an alert of any level reached a person at most 30 minutes later)"
     yield from _table(
         (
             "deterioration",
@@ -77,6 +78,7 @@ def lines(report: Report, *, has_rules: bool) -> Iterator[str]:
             "plain red",
             "delay",
             "≤ 30 min",
+            "any",
             "lag",
             "worst",
             "never",
@@ -157,6 +159,7 @@ def _red(one: Kind, *, has_rules: bool) -> tuple[str, ...]:
         str(one.plain.as_red),
         _delay(one.plain.red_median_min, one.plain.red_p90_min),
         f"{lag.within}/{lag.pairs}{_interval(lag.interval)}" if has_rules else _NONE,
+        f"{lag.reached_within}/{lag.pairs}" if has_rules else _NONE,
         _delay(lag.median_min, lag.p90_min),
         spoken(lag.worst_min),
         str(lag.never) if has_rules else _NONE,

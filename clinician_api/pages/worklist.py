@@ -17,8 +17,8 @@ from clinician_api.pages.sparkline import Point
 from clinician_api.pages.times import Reader
 from clinician_api.pages.values import Value
 from clinician_api.services.worklist import CODE_OF_RULE, CODES, TREND, Worklist
-from ingest_service.plans.limits import Limits
 from ingest_service.alerts.unowned import RED_WITHIN
+from ingest_service.plans.limits import Limits
 from ingest_service.store.worklist import ListedPatient, OpenAlert
 from ingest_service.wording.catalogue import Catalogue
 

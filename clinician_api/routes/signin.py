@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from clinician_api.errors import SignInBrokenError
-from clinician_api.parts import PartsOf, SameOrigin
+from clinician_api.parts import Parts, PartsOf, SameOrigin
 from clinician_api.routes.cookies import SESSION, SIGN_IN, drop_cookie, set_cookie
 from clinician_api.routes.pages import language_of
 from clinician_api.services import sessions
+from ingest_service.admission import actions
 
 router = APIRouter()
 
@@ -47,8 +49,11 @@ async def arrive(
     now = parts.clock()
     async with parts.pool.connection() as connection:
         # Another commission, or another person: what this browser was signed in as has ended.
-        await sessions.close(connection, request.cookies.get(SESSION), parts.duration, now=now)
-        cookie = await sessions.open_session(connection, commission, now=now)
+        left = await sessions.close(
+            connection, request.cookies.get(SESSION), parts.duration, now=now
+        )
+        cookie = await sessions.open_session(connection, commission, parts.duration, now=now)
+    await _give_back(parts, left, now)
     answer = RedirectResponse("/worklist", status_code=303)
     drop_cookie(answer, SIGN_IN)
     set_cookie(answer, SESSION, cookie)
@@ -57,11 +62,13 @@ async def arrive(
 
 @router.post("/sign-out", dependencies=[SameOrigin])
 async def leave(request: Request, parts: PartsOf) -> Response:
-    """End the session."""
+    """End the session; what whoever leaves had taken is nobody's again (A6)."""
+    now = parts.clock()
     async with parts.pool.connection() as connection:
-        await sessions.close(
-            connection, request.cookies.get(SESSION), parts.duration, now=parts.clock()
+        left = await sessions.close(
+            connection, request.cookies.get(SESSION), parts.duration, now=now
         )
+    await _give_back(parts, left, now)
     answer = RedirectResponse("/signed-out", status_code=303)
     drop_cookie(answer, SESSION)
     return answer
@@ -72,3 +79,9 @@ async def left(request: Request, parts: PartsOf) -> Response:
     """Say that the session has ended."""
     words = language_of(request, parts)
     return HTMLResponse(parts.templates.render("signed_out.html", words))
+
+
+async def _give_back(parts: Parts, left: str | None, now: datetime) -> None:
+    """Let nobody own alerts who has no session any more, whoever has just left before all."""
+    async with parts.pool.connection() as connection:
+        await actions.unassign_absent(connection, signed_out=left, now=now)

@@ -35,8 +35,14 @@ class Duration:
     idle: timedelta
     most: timedelta
 
+    def ends_at(self, created_at: datetime, seen_at: datetime) -> datetime:
+        """Return when a session ends that is not used any more."""
+        return min(created_at + self.most, seen_at + self.idle)
 
-async def open_session(connection: Connection, commission: Commission, *, now: datetime) -> str:
+
+async def open_session(
+    connection: Connection, commission: Commission, duration: Duration, *, now: datetime
+) -> str:
     """Open a session and return its cookie, of which only the digest is stored.
 
     Raises:
@@ -57,6 +63,7 @@ async def open_session(connection: Connection, commission: Commission, *, now: d
             purpose=commission.purpose,
             created_at=now,
             seen_at=now,
+            ends_at=duration.ends_at(now, now),
         ),
     )
     return cookie
@@ -91,19 +98,20 @@ async def find(
     if not found:
         raise SignInNeededError("sign in first")
     if is_used:
-        await access.see_session(connection, found.cookie_digest, now)
+        ends_at = duration.ends_at(found.created_at, now)
+        await access.see_session(connection, found.cookie_digest, now, ends_at=ends_at)
     return found
 
 
 async def close(
     connection: Connection, cookie: str | None, duration: Duration, *, now: datetime
-) -> None:
-    """End the session of a cookie, and sweep away those that have run out."""
-    if cookie is not None:
-        await access.close_session(connection, _digest(cookie))
+) -> str | None:
+    """End the session of a cookie, sweep away those that have run out, return whose it was."""
+    closed = None if cookie is None else await access.close_session(connection, _digest(cookie))
     await access.sweep_sessions(
         connection, seen_after=now - duration.idle, created_after=now - duration.most
     )
+    return closed
 
 
 def caller(session: Session, *, trace_id: str) -> Caller:

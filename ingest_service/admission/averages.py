@@ -2,58 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4, uuid5
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from device_adapters.contract.messages import TimeQuality
 from fhir_mappings import codes
-from fhir_mappings.averages import MappedAverage, map_average
 from fhir_mappings.provenance import Versioned
-from ingest_service.admission import pressures
+from ingest_service.admission import cases, pressures
 from ingest_service.admission.judging import Stored
+from ingest_service.admission.making import Made, Wanted, period_of
 from ingest_service.admission.revising import Decision, provenance_row
 from ingest_service.admission.withdrawing import Gone
-from ingest_service.protocols.averaging import Average, average
-from ingest_service.protocols.describing import details, digest
+from ingest_service.alerts import engine
+from ingest_service.alerts.case import Case
+from ingest_service.alerts.rules.average import Issued
+from ingest_service.plans.plan import Plan
+from ingest_service.protocols import library
 from ingest_service.protocols.issuing import due, touched
 from ingest_service.protocols.protocol import Protocol, ProtocolError, parse
-from ingest_service.protocols.selection import IRREGULAR
-from ingest_service.protocols.sittings import Period, PeriodKind, course, rolling
+from ingest_service.protocols.sittings import course, rolling
 from ingest_service.store import averages, identities, observations, provenance, receivers
 from ingest_service.store.averages import AverageRow
 from ingest_service.store.connections import Connection
-from ingest_service.store.identities import IdentityRow
-from ingest_service.store.observations import Change, ObservationRow
+from ingest_service.store.observations import Change
 from ingest_service.store.patients import Patient
+from ingest_service.store.provenance import ProvenanceRow
 from ingest_service.store.receivers import ChangedObservation
+
+logger = logging.getLogger(__name__)
 
 _DAY: Final = timedelta(days=1)
 _BY: Final = "ingest"
 _CAME_LATER: Final = "A reading of its days came later, or got a better time."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Whose average by which protocol is issued when it is due; ``zone`` is the home's.
-
-    Without ``course_start`` it is the rolling one.
-    """
-
-    patient: Patient
-    protocol: Protocol
-    zone: ZoneInfo
-    course_start: date | None = None
+def wanted_by(plan: Plan, patient: Patient) -> Iterator[Wanted]:
+    """Yield what a plan's protocols ask for, each by its newest version."""
+    for activity in plan.activities:
+        if activity.protocol is None:
+            continue
+        protocol = library.newest(activity.protocol)
+        if protocol is None:
+            logger.warning(
+                "a plan names a protocol that is not known", extra={"protocol": activity.protocol}
+            )
+            continue
+        yield Wanted(
+            patient=patient,
+            protocol=protocol,
+            zone=ZoneInfo(plan.time_zone),
+            course_start=activity.course_start,
+        )
 
 
 async def issue(
     connection: Connection, wanted: Collection[Wanted], *, now: datetime
-) -> list[AverageRow]:
+) -> list[Made]:
     """Issue those averages that are due and were not issued yet; done again it does nothing.
 
     Args:
@@ -68,7 +78,7 @@ async def issue(
     ordered = sorted(
         wanted, key=lambda one: (one.protocol.id, one.protocol.version, one.patient.id)
     )
-    return [row for one in ordered if (row := await _issue(connection, one, now))]
+    return [made for one in ordered if (made := await _issue(connection, one, now))]
 
 
 def changed_times(
@@ -95,6 +105,8 @@ async def reissue(
 ) -> list[AverageRow]:
     """Make averages anew in which readings changed; what stays the same gets no new version.
 
+    A constant number of statements, however many they are.
+
     Args:
         connection: Inside the transaction that stored or changed the readings, with the patients
             locked from its beginning.
@@ -110,19 +122,100 @@ async def reissue(
     rows = await averages.of(
         connection, changed.keys(), since=min(times).date() - _DAY, until=max(times).date() + _DAY
     )
-    amended: list[AverageRow] = []
-    for row in rows:
-        protocol = await _kept(connection, row)
-        zone = ZoneInfo(row.zone)
-        if not touched(protocol, [_period(row)], changed[row.patient_id], zone=zone):
-            continue
-        again = Wanted(patient=patients[row.patient_id], protocol=protocol, zone=zone)
-        if after := await _amend(connection, row, again, decision, now):
-            amended.append(after)
-    return amended
+    kept = await _kept(connection, rows)
+    again = [
+        (row, wanted)
+        for row in rows
+        if (wanted := _again(row, kept, patients, changed[row.patient_id]))
+    ]
+    readings = await pressures.of_days(
+        connection, [wanted.days(period_of(row)) for row, wanted in again]
+    )
+    made = [
+        Made.of(wanted, period_of(row), of_row, version=row.version + 1, now=now)
+        for (row, wanted), of_row in zip(again, readings, strict=True)
+    ]
+    before = {row.id: row.digest for row, _ in again}
+    amended = [one for one in made if one.row.digest != before[one.row.id]]
+    if amended:
+        await _amend(connection, amended, decision, now=now)
+        await _judge(connection, amended, now)
+    return [one.row for one in amended]
 
 
-async def _issue(connection: Connection, wanted: Wanted, now: datetime) -> AverageRow | None:
+async def _judge(connection: Connection, amended: Sequence[Made], now: datetime) -> None:
+    concerned = {one.patient.id: one.patient for one in amended}
+    loaded = await cases.load(connection, concerned, now=now)
+    for one in amended:
+        take(loaded[one.patient.id], one, now=now)
+    await cases.write(connection, loaded.values(), concerned, now=now)
+
+
+def take(case: Case, made: Made, *, now: datetime) -> None:
+    """Judge an average that was issued, for the first time or anew."""
+    issued = Issued(
+        observation_id=made.row.id, effective_at=made.mapped.effective_at, average=made.found
+    )
+    engine.take_average(case, issued, now=now)
+
+
+def _again(
+    row: AverageRow,
+    kept: Mapping[tuple[str, int], Protocol],
+    patients: Mapping[UUID, Patient],
+    times: Collection[datetime],
+) -> Wanted | None:
+    """Return what an issued average is made by, if any of these times lies in its days."""
+    protocol, zone = kept[row.protocol_id, row.protocol_version], ZoneInfo(row.zone)
+    if not touched(protocol, [period_of(row)], times, zone=zone):
+        return None
+    return Wanted(patient=patients[row.patient_id], protocol=protocol, zone=zone)
+
+
+async def _amend(
+    connection: Connection, amended: Sequence[Made], decision: Decision, *, now: datetime
+) -> None:
+    """Put new versions in the place of the issued ones, with Provenance and news."""
+    changes: list[Change] = []
+    told: list[ProvenanceRow] = []
+    news: list[ChangedObservation] = []
+    for one in amended:
+        row = one.row
+        # A change tells of each average by an id of its own: of the reading it tells by its.
+        own = replace(decision, change_id=uuid5(decision.change_id, str(row.id)))
+        changes.append(
+            Change(
+                record_id=row.id,
+                attribution=0,
+                is_invalid=False,
+                ids=(row.id,),
+                changed_by=own.by,
+                reason=own.why,
+            )
+        )
+        targets = [Versioned(row.id, row.version)]
+        told.append(
+            provenance_row(
+                row.id, one.patient, "correction", targets, own, now=now, revised=[row.id]
+            )
+        )
+        news.append(
+            ChangedObservation(
+                observation_id=row.id,
+                version=row.version,
+                patient_id=row.patient_id,
+                change_id=own.change_id,
+            )
+        )
+    await observations.retire(connection, changes)
+    await identities.put(connection, [one.identity for one in amended])
+    await observations.add(connection, [one.observation for one in amended])
+    await averages.amend(connection, [one.row for one in amended])
+    await provenance.add(connection, told)
+    await receivers.must_hear(connection, news)
+
+
+async def _issue(connection: Connection, wanted: Wanted, now: datetime) -> Made | None:
     protocol, zone, start = wanted.protocol, wanted.zone, wanted.course_start
     today = now.astimezone(zone).date()
     # A rolling one that ends further back than it reaches is news to nobody.
@@ -134,89 +227,24 @@ async def _issue(connection: Connection, wanted: Wanted, now: datetime) -> Avera
     known = await averages.of(
         connection, [wanted.patient.id], since=reach.first_day, until=reach.last_day
     )
+    [near] = await pressures.of_days(connection, [wanted.days(reach)])
     period = due(
         protocol,
-        await pressures.of_days(connection, wanted.patient.id, protocol, reach, zone=zone),
+        near,
         zone=zone,
         at=now,
         course_start=start,
-        issued=[_period(row) for row in known if _is_by(row, protocol)],
+        issued=[period_of(row) for row in known if _is_by(row, protocol)],
     )
     if period is None:
         return None
     await _keep(connection, protocol)
-    readings = await pressures.of_days(connection, wanted.patient.id, protocol, period, zone=zone)
-    found = average(protocol, readings, period=period, zone=zone)
-    mapped = _mapped(found, wanted, now, version=1)
-    row = AverageRow(
-        id=mapped.id,
-        patient_id=wanted.patient.id,
-        protocol_id=protocol.id,
-        protocol_version=protocol.version,
-        kind=period.kind,
-        first_day=period.first_day,
-        last_day=period.last_day,
-        zone=zone.key,
-        version=1,
-        digest=digest(found),
-        issued_at=now,
-    )
-    await identities.add(connection, [_identity(mapped)])
-    await observations.add(connection, [_observation(mapped, found, wanted.patient, now)])
-    await averages.add(connection, [row])
-    return row
-
-
-async def _amend(
-    connection: Connection, row: AverageRow, again: Wanted, decision: Decision, now: datetime
-) -> AverageRow | None:
-    period = _period(row)
-    readings = await pressures.of_days(
-        connection, row.patient_id, again.protocol, period, zone=again.zone
-    )
-    found = average(again.protocol, readings, period=period, zone=again.zone)
-    if digest(found) == row.digest:
-        return None
-    after = msgspec.structs.replace(
-        row, version=row.version + 1, digest=digest(found), issued_at=now
-    )
-    mapped = _mapped(found, again, now, version=after.version)
-    # A change tells of each average by an id of its own: of the reading it tells by its.
-    own = replace(decision, change_id=uuid5(decision.change_id, str(row.id)))
-    await observations.retire(
-        connection,
-        [
-            Change(
-                record_id=row.id,
-                attribution=0,
-                is_invalid=False,
-                ids=(row.id,),
-                changed_by=decision.by,
-                reason=decision.why,
-            )
-        ],
-    )
-    await identities.put(connection, [_identity(mapped)])
-    await observations.add(connection, [_observation(mapped, found, again.patient, now)])
-    await averages.amend(connection, after)
-    told = provenance_row(
-        row.id,
-        again.patient,
-        "correction",
-        [Versioned(row.id, after.version)],
-        own,
-        now=now,
-        revised=[row.id],
-    )
-    await provenance.add(connection, [told])
-    news = ChangedObservation(
-        observation_id=row.id,
-        version=after.version,
-        patient_id=row.patient_id,
-        change_id=own.change_id,
-    )
-    await receivers.must_hear(connection, [news])
-    return after
+    [readings] = await pressures.of_days(connection, [wanted.days(period)])
+    made = Made.of(wanted, period, readings, version=1, now=now)
+    await identities.add(connection, [made.identity])
+    await observations.add(connection, [made.observation])
+    await averages.add(connection, [made.row])
+    return made
 
 
 async def _keep(connection: Connection, protocol: Protocol) -> None:
@@ -236,9 +264,15 @@ async def _keep(connection: Connection, protocol: Protocol) -> None:
         )
 
 
-async def _kept(connection: Connection, row: AverageRow) -> Protocol:
-    document = await averages.protocol(connection, row.protocol_id, row.protocol_version)
-    return _parsed(document, row.protocol_id, row.protocol_version)
+async def _kept(
+    connection: Connection, rows: Iterable[AverageRow]
+) -> dict[tuple[str, int], Protocol]:
+    """Return the protocols that these were made by, as they were then."""
+    wanted = {(row.protocol_id, row.protocol_version) for row in rows}
+    if not wanted:
+        return {}
+    documents = await averages.protocols(connection, wanted)
+    return {key: _parsed(document, *key) for key, document in documents.items()}
 
 
 def _parsed(document: bytes, protocol_id: str, version: int) -> Protocol:
@@ -247,46 +281,3 @@ def _parsed(document: bytes, protocol_id: str, version: int) -> Protocol:
 
 def _is_by(row: AverageRow, protocol: Protocol) -> bool:
     return (row.protocol_id, row.protocol_version) == (protocol.id, protocol.version)
-
-
-def _period(row: AverageRow) -> Period:
-    return Period(kind=PeriodKind(row.kind), first_day=row.first_day, last_day=row.last_day)
-
-
-def _mapped(found: Average, wanted: Wanted, now: datetime, *, version: int) -> MappedAverage:
-    told = details(found, wanted.protocol, patient_id=wanted.patient.id, zone=wanted.zone)
-    return map_average(told, issued=now, version=version)
-
-
-def _identity(mapped: MappedAverage) -> IdentityRow:
-    # No device record has this id: it stands for one wherever an observation must have one.
-    return IdentityRow(
-        id=mapped.id, record_id=mapped.id, effective_at=mapped.effective_at, phd_identifier=None
-    )
-
-
-def _observation(
-    mapped: MappedAverage, found: Average, patient: Patient, now: datetime
-) -> ObservationRow:
-    marks = dict(found.marks)
-    return ObservationRow(
-        id=mapped.id,
-        record_id=mapped.id,
-        version=mapped.version,
-        care_provider_id=patient.care_provider_id,
-        care_unit_id=patient.care_unit_id,
-        patient_id=patient.id,
-        device_id="",  # none measured it
-        code=mapped.code,
-        status=mapped.status,
-        effective_at=mapped.effective_at,
-        time_quality=TimeQuality.SYNCHRONISED,
-        value=None,
-        systolic=mapped.systolic,
-        diastolic=mapped.diastolic,
-        is_irregular=IRREGULAR in marks,
-        is_doubtful=False,
-        may_be_another="may_be_another" in marks,
-        last_updated=now,
-        resource=mapped.resource,
-    )

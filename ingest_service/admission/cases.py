@@ -8,13 +8,13 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from ingest_service.admission import alert_rows, monitoring
+from ingest_service.admission import alert_rows, handing, monitoring
 from ingest_service.alerts import engine, lookback
 from ingest_service.alerts.alert import Alert, Event
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.history import Attempt, History, Reading
 from ingest_service.plans.limits import FAMILY_OF_CODE, Family, Measure
-from ingest_service.store import alerts, clocks, histories, messages, plans
+from ingest_service.store import alerts, clocks, deaths, histories, messages, plans
 from ingest_service.store.clocks import Clock, Deadline
 from ingest_service.store.connections import Connection
 from ingest_service.store.histories import Past
@@ -43,6 +43,7 @@ async def load(
     *,
     now: datetime,
     is_blind: bool = False,
+    wanted: UUID | None = None,
 ) -> dict[UUID, Case]:
     """Return these patients as cases without readings; the patients are locked.
 
@@ -51,6 +52,7 @@ async def load(
         patients: Which ones, and where they belong.
         now: The time it is.
         is_blind: Leave out the plans: it may be one of them that cannot be read.
+        wanted: An alert that is meant, however long ago it was resolved.
 
     Raises:
         ValueError: If a plan or a unit's hours cannot be read. An alert that cannot be read makes
@@ -61,6 +63,8 @@ async def load(
     in_force = {} if is_blind else await plans.in_force(connection, patients, now)
     units = {one.care_unit_id for one in patients.values()}
     hours = await plans.hours_of(connection, units)
+    agreements = await handing.agreements_of(connection, units, now=now)
+    dead = await deaths.standing(connection, patients)
     known = await clocks.of(connection, patients)
     cases = {
         one.id: Case(
@@ -70,11 +74,15 @@ async def load(
             hours=hours[one.care_unit_id],
             history=History(),
             judged_through=known[one.id].judged_through if one.id in known else now,
+            agreements=agreements.get(one.care_unit_id, ()),
+            is_deceased=one.id in dead,
         )
         for one in patients.values()
     }
-    rows = await alerts.of_patients(connection, patients, ended_since=now - lookback.EPISODE)
-    for row in sorted(rows, key=lambda one: (one.resolved_at or now, one.id)):
+    rows = await alerts.of_patients(
+        connection, patients, ended_since=now - lookback.EPISODE, wanted=wanted
+    )
+    for row in sorted(rows, key=lambda one: (one.id == wanted, one.resolved_at or now, one.id)):
         case = cases[row.patient_id]
         case.known.add(row.id)
         try:
@@ -125,7 +133,7 @@ async def write(
     trace_ids: Mapping[UUID, str] | None = None,
 ) -> int:
     """Write what the cases have become, and return how many changes that was."""
-    changed = [case for case in cases if case.changes or case.messages]
+    changed = [case for case in cases if case.changes or case.messages or case.cancellations]
     new: list[alerts.AlertRow] = []
     old: list[alerts.AlertRow] = []
     for case in changed:
@@ -143,16 +151,18 @@ async def write(
         await alerts.add(connection, new)
     if changes:
         await alerts.add_events(connection, [alert_rows.event_of(each) for each in changes])
-    said = [message for case in changed for message in case.messages]
-    await messages.put(connection, [MessageRow.of(each, created_at=now) for each in said])
     unsaid = [each for case in changed for each in case.cancellations]
     await messages.cancel(connection, unsaid, at=now)
+    said = [message for case in changed for message in case.messages]
+    await messages.put(connection, [MessageRow.of(each, created_at=now) for each in said])
+    await handing.open_to_backups(connection, changed)
     await _hasten(connection, changed, now)
     for case in changed:
         case.known.update(change.alert.id for change in case.changes)
         case.changes.clear()
         case.messages.clear()
         case.cancellations.clear()
+        case.handovers.clear()
     return len(changes)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from ingest_service.admission import cases
+from ingest_service.admission import averages, cases
 from ingest_service.alerts import engine
 from ingest_service.store import alerts, clocks, patients
 from ingest_service.store.clocks import Clock
@@ -64,6 +64,14 @@ async def _judge(connection: Connection, ids: Sequence[UUID], now: datetime) -> 
         await cases.look_back_whole(connection, loaded, now=now)
         for case in loaded.values():
             engine.advance(case, now)
+        wanted = [
+            one
+            for case in loaded.values()
+            if (plan := case.plan_at(now)) is not None
+            for one in averages.wanted_by(plan, due[case.patient_id])
+        ]
+        for issued in await averages.issue(connection, wanted, now=now):
+            averages.take(loaded[issued.row.patient_id], issued, now=now)
         if await cases.write(connection, loaded.values(), due, now=now):
             await alerts.notify_pages(connection, {one.care_unit_id for one in due.values()})
         await cases.set_clocks(connection, list(loaded.values()))

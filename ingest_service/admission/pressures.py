@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import tzinfo
 from decimal import Decimal
 from typing import Final, TypeGuard
@@ -15,7 +17,7 @@ from ingest_service.protocols.protocol import Protocol
 from ingest_service.protocols.selection import IRREGULAR
 from ingest_service.protocols.sittings import Period, SittingReading, bounds
 from ingest_service.store import averages, records
-from ingest_service.store.averages import StoredPressure
+from ingest_service.store.averages import Span, StoredPressure
 from ingest_service.store.connections import Connection
 from ingest_service.store.records import KnownRecord
 
@@ -24,29 +26,28 @@ from ingest_service.store.records import KnownRecord
 _MOST: Final = 500
 
 
-async def of_days(
-    connection: Connection, patient_id: UUID, protocol: Protocol, period: Period, *, zone: tzinfo
-) -> list[SittingReading]:
-    """Return a patient's blood pressures of these days, those taken back included.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Days:
+    """Days of a patient's, as a protocol counts them by the home's clock."""
 
-    Args:
-        connection: Inside the transaction that holds the patient's lock.
-        patient_id: Whose.
-        protocol: Says when a day begins.
-        period: Which days.
-        zone: The home's.
+    patient_id: UUID
+    protocol: Protocol
+    period: Period
+    zone: tzinfo
+
+
+async def of_days(connection: Connection, wanted: Sequence[Days]) -> list[list[SittingReading]]:
+    """Return the blood pressures of each patient's days, those taken back included.
+
+    Two statements, however many they are; the patients are locked.
     """
-    since, until = bounds(protocol, period, zone=zone)
-    stored = await averages.readings(
-        connection,
-        patient_id,
-        code=codes.BLOOD_PRESSURE.code,
-        since=since,
-        until=until,
-        most=_MOST,
-    )
-    known = await records.known(connection, {one.record_id for one in stored})
-    return [_reading(one, known.get(one.record_id)) for one in stored]
+    spans: list[Span] = []
+    for one in wanted:
+        since, until = bounds(one.protocol, one.period, zone=one.zone)
+        spans.append(Span(patient_id=one.patient_id, since=since, until=until))
+    found = await averages.readings(connection, spans, code=codes.BLOOD_PRESSURE.code, most=_MOST)
+    known = await records.known(connection, {one.record_id for each in found for one in each})
+    return [[_reading(one, known.get(one.record_id)) for one in each] for each in found]
 
 
 def _reading(stored: StoredPressure, known: KnownRecord | None) -> SittingReading:

@@ -34,7 +34,7 @@ from ingest_service.alerts.actions import (
 )
 from ingest_service.alerts.alert import Alert, Before, Event, State, Undoable
 from ingest_service.alerts.case import BY_RULES, Case
-from ingest_service.alerts.life import waiting
+from ingest_service.alerts.life import ended, waiting
 from ingest_service.alerts.outcomes import DECEASED, OUTCOMES, WITHDRAWN
 from ingest_service.alerts.refusals import (
     EndedError,
@@ -95,13 +95,14 @@ def reassign_all(
 def deceased(case: Case, *, by: str, now: datetime) -> tuple[Alert, ...]:
     """End everything of a patient who has died, and let no message be sent to their home any more.
 
-    What is stored stays, and what still arrives of the last night is stored and judged.
+    What is stored stays. From now on nothing is expected of them; what still arrives is judged as
+    before, for whoever found this out may have been mistaken.
     """
     case.is_deceased = True
     telling.not_any_more(case)
     standing = tuple(case.alerts.values())
     for alert in standing:
-        after = _ended(alert, DECEASED, now)
+        after = ended(alert, DECEASED, now)
         case.change(after, Event.RESOLVED, at=now, by=by, detail={"outcome": DECEASED})
     return tuple(_stands(case, alert) for alert in standing)
 
@@ -213,7 +214,7 @@ class _Deed:
             note = self._text("The note", note, NOTE_MOST)
         telling.not_at_all(self.case, self.alert)
         detail = {"outcome": outcome.code, "note": note}
-        return self._done(_ended(self.alert, outcome.code, self.now), Event.RESOLVED, detail)
+        return self._done(ended(self.alert, outcome.code, self.now), Event.RESOLVED, detail)
 
     def withdraw(self, action: Withdraw) -> Alert:
         reason = self._text("The reason", action.reason, REASON_MOST)
@@ -222,7 +223,7 @@ class _Deed:
                 "nothing that it rests on was taken back; resolve it with an outcome."
             )
         telling.not_at_all(self.case, self.alert)
-        after = _ended(self.alert, WITHDRAWN, self.now)
+        after = ended(self.alert, WITHDRAWN, self.now)
         return self._done(after, Event.WITHDRAWN, {"reason": reason})
 
     def note(self, action: Note) -> Alert:
@@ -308,20 +309,6 @@ class _Deed:
 
     def _refused(self, text: str) -> RefusedError:
         return RefusedError(self.alert.id, text)
-
-
-def _ended(alert: Alert, outcome: str, now: datetime) -> Alert:
-    return replace(
-        alert,
-        state=State.RESOLVED,
-        owner=None,
-        paused_until=None,
-        pause_reason=None,
-        confirm_by=None,
-        due_at=None,
-        outcome=outcome,
-        resolved_at=now,
-    )
 
 
 def _stands(case: Case, alert: Alert) -> Alert:

@@ -109,6 +109,14 @@ class Case:
         (self.alerts if alert.is_open else self.ended)[alert.rule] = alert
         self.changes.append(Change(alert=alert, event=event, by=by, at=at, detail=detail or {}))
 
+    def unsay(self, cancellation: Cancellation) -> None:
+        """Let messages go unsaid: those written before, and those that this case has still to say.
+
+        Whoever writes the case cancels first, so that what is said after this is said.
+        """
+        self.messages = [one for one in self.messages if not _is_meant(cancellation, one)]
+        self.cancellations.append(cancellation)
+
     def plan_at(self, now: datetime) -> Plan | None:
         """Return the plan by which readings are judged, if one is in force (A19)."""
         plan = self.plan
@@ -139,3 +147,9 @@ class Case:
         self.changes, self.messages = before.changes, before.messages
         self.cancellations, self.handovers = before.cancellations, before.handovers
         self.judged_through = before.judged_through
+
+
+def _is_meant(cancellation: Cancellation, message: Message) -> bool:
+    is_about = cancellation.alert_id in {None, message.alert_id}
+    is_kind = not cancellation.kinds or message.kind in cancellation.kinds
+    return is_about and is_kind and message.patient_id == cancellation.patient_id

@@ -6,7 +6,7 @@ is due is taken in the order of its times, and is not due any more afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -14,6 +14,10 @@ from ingest_service.alerts import latch, life
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.finding import Finding
 from ingest_service.alerts.rules import missed, silence, unmonitored
+from ingest_service.plans.plan import Plan
+from ingest_service.plans.wall_clock import zone_named
+from ingest_service.protocols import library
+from ingest_service.protocols.issuing import next_end
 
 
 class TimeRule(Protocol):
@@ -88,16 +92,44 @@ class Lifetimes:
             life.pass_deadline(case, alert, at)
 
 
+class AverageDue:
+    """The end of a protocol's day or course: an average may be complete then, and is issued."""
+
+    def next_at(self, case: Case, after: datetime) -> datetime | None:
+        """Return when the next average may be complete, if the plan wants any."""
+        return min(
+            (end for end in _ends(case.plan, after) if end is not None and end > after),
+            default=None,
+        )
+
+    def pass_at(self, case: Case, at: datetime) -> None:
+        """Do nothing: whoever drives the case issues what is due, and lets it be judged."""
+        del case, at
+
+
+def _ends(plan: Plan | None, after: datetime) -> Iterator[datetime | None]:
+    for one in plan.activities if plan else ():
+        protocol = library.newest(one.protocol) if one.protocol else None
+        if plan is not None and protocol is not None:
+            zone = zone_named(plan.time_zone)
+            yield next_end(protocol, zone=zone, at=after, course_start=one.course_start)
+
+
 #: Of single alerts, in the order in which they happen at one instant.
 OF_ALERTS: Final[tuple[TimeRule, ...]] = (Confirmation(), Lifetimes())
 
 #: Of what was to be measured; they look at what has come, so they wait for `advance`.
-OF_PLANS: Final[tuple[TimeRule, ...]] = (Judged(missed), Judged(silence), Judged(unmonitored))
+OF_PLANS: Final[tuple[TimeRule, ...]] = (
+    Judged(missed),
+    Judged(silence),
+    Judged(unmonitored),
+    AverageDue(),
+)
 
 
 def advance(case: Case, to: datetime) -> None:
     """Let time pass for a patient up to and including ``to``; back in time nothing happens."""
-    _pass(case, (*OF_ALERTS, *OF_PLANS), to, is_judged=True)
+    _pass(case, _rules(case), to, is_judged=True)
     case.judged_through = max(case.judged_through, to)
 
 
@@ -112,7 +144,13 @@ def pass_alerts(case: Case, to: datetime) -> None:
 
 def next_due(case: Case) -> datetime | None:
     """Return when time next changes something by itself, or None: never."""
-    return _earliest(case, (*OF_ALERTS, *OF_PLANS), [None] * (len(OF_ALERTS) + len(OF_PLANS)))
+    rules = _rules(case)
+    return _earliest(case, rules, [None] * len(rules))
+
+
+def _rules(case: Case) -> tuple[TimeRule, ...]:
+    """Return what time brings about; of somebody who has died nothing is expected."""
+    return OF_ALERTS if case.is_deceased else (*OF_ALERTS, *OF_PLANS)
 
 
 def _pass(case: Case, rules: tuple[TimeRule, ...], to: datetime, *, is_judged: bool) -> None:

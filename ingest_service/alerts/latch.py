@@ -110,16 +110,12 @@ def not_needed(case: Case, alert: Alert) -> None:
     """Let the request to measure again go unsaid, if it has not been said yet."""
     if alert.confirm_by is None:
         return
-    request = Kind.REMEASURE_REQUEST
-    case.messages[:] = [
-        one for one in case.messages if one.kind is not request or one.alert_id != alert.id
-    ]
-    case.cancellations.append(
+    case.unsay(
         Cancellation(
             patient_id=case.patient_id,
             cause=Cause.VALUE_CAME,
             alert_id=alert.id,
-            kinds=frozenset({request}),
+            kinds=frozenset({Kind.REMEASURE_REQUEST}),
         )
     )
 
@@ -221,7 +217,7 @@ def _ask(case: Case, alert: Alert, finding: Finding, now: datetime) -> None:
 def _never(case: Case, alert: Alert, finding: Finding, now: datetime) -> None:
     """Note a red that a later value, known already, has disproved: nobody is asked or alerted."""
     grown = _grown(alert, _with_flag(finding, DISPROVED), is_raise=False)
-    ended = replace(grown, state=State.RESOLVED, outcome=NOT_CONFIRMED, resolved_at=now)
+    ended = life.ended(grown, NOT_CONFIRMED, now)
     detail = _detail(alert, Event.NOT_CONFIRMED, finding.evidence[-1])
     case.change(ended, Event.NOT_CONFIRMED, at=now, detail=detail)
 
@@ -234,7 +230,7 @@ def _disprove(case: Case, alert: Alert, reading: Reading, now: datetime) -> None
     )
     left = replace(alert, readings=readings, confirm_by=None)
     if alert.state is State.AWAITING:
-        left = replace(left, state=State.RESOLVED, outcome=NOT_CONFIRMED, resolved_at=now)
+        left = life.ended(left, NOT_CONFIRMED, now)
     not_needed(case, alert)
     detail = {"by": str(reading.observation_id)}
     case.change(left, Event.NOT_CONFIRMED, at=now, detail=detail)

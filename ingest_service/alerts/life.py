@@ -62,6 +62,21 @@ def waiting(case: Case, alert: Alert, at: datetime) -> Alert:
     )
 
 
+def ended(alert: Alert, outcome: str, now: datetime) -> Alert:
+    """Return the alert as resolved: nobody's, and with nothing to wait for."""
+    return replace(
+        alert,
+        state=State.RESOLVED,
+        owner=None,
+        paused_until=None,
+        pause_reason=None,
+        confirm_by=None,
+        due_at=None,
+        outcome=outcome,
+        resolved_at=now,
+    )
+
+
 def due_of(alert: Alert) -> datetime | None:
     """Return when time next does something to this alert by `pass_deadline`."""
     is_waiting = alert.state in {State.NEW, State.TAKEN, State.PAUSED}

@@ -6,11 +6,11 @@ themselves, unless they are red or somebody has taken them: then a person decide
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from ingest_service.alerts.alert import Event, State
+from ingest_service.alerts import life
+from ingest_service.alerts.alert import Event
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.history import Reading
 from ingest_service.alerts.rules import missed, silence, unmonitored
@@ -30,13 +30,5 @@ def settle(case: Case, reading: Reading, *, now: datetime) -> None:
         is_of_another = family is not None and family != reading.family
         if is_of_another or (since is not None and reading.effective_at < since):
             continue
-        ended = replace(
-            alert,
-            state=State.RESOLVED,
-            outcome=MEASURED,
-            resolved_at=now,
-            due_at=None,
-            paused_until=None,
-            pause_reason=None,
-        )
+        ended = life.ended(alert, MEASURED, now)
         case.change(ended, Event.ENDED, at=now, detail={"by": str(reading.observation_id)})

@@ -95,7 +95,7 @@ def hand_over(case: Case, alert: Alert, agreement: Agreement, at: datetime) -> N
 
 def not_to_staff(case: Case, alert: Alert) -> None:
     """Let what staff were to be told of this alert go unsaid: somebody took it."""
-    case.cancellations.append(
+    case.unsay(
         Cancellation(
             patient_id=case.patient_id, cause=Cause.TAKEN, alert_id=alert.id, kinds=_TO_STAFF
         )
@@ -104,14 +104,12 @@ def not_to_staff(case: Case, alert: Alert) -> None:
 
 def not_at_all(case: Case, alert: Alert) -> None:
     """Let everything about this alert go unsaid: it is resolved."""
-    case.cancellations.append(
-        Cancellation(patient_id=case.patient_id, cause=Cause.RESOLVED, alert_id=alert.id)
-    )
+    case.unsay(Cancellation(patient_id=case.patient_id, cause=Cause.RESOLVED, alert_id=alert.id))
 
 
 def not_any_more(case: Case) -> None:
     """Let everything about this patient go unsaid: they have died."""
-    case.cancellations.append(Cancellation(patient_id=case.patient_id, cause=Cause.DECEASED))
+    case.unsay(Cancellation(patient_id=case.patient_id, cause=Cause.DECEASED))
 
 
 def _subject(case: Case, alert: Alert, at: datetime) -> AlertSubject:

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from msgspec import structs
 
-from ingest_service.alerts import latch, levels, worse
+from ingest_service.alerts import latch, levels, life, worse
 from ingest_service.alerts.alert import Alert, Event, State
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.episodes import EVIDENCE_WITHDRAWN
@@ -45,9 +45,7 @@ def withdraw(
     event = Event.EVIDENCE_WITHDRAWN
     if alert.is_open and is_over:
         event = Event.WITHDRAWN
-        left = replace(
-            left, state=State.RESOLVED, outcome=EVIDENCE_WITHDRAWN, resolved_at=now, due_at=None
-        )
+        left = life.ended(left, EVIDENCE_WITHDRAWN, now)
     elif _is_single(left):
         left = replace(left, facts=structs.replace(left.facts, is_unconfirmed=True))
     ids = sorted(map(str, mine))

@@ -24,6 +24,7 @@ Ip = IPv4Address | IPv6Address
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _MOST_ADDRESSES: Final = 4
+_LAST_PORT: Final = 65_535
 _TELEPHONE: Final = re.compile(r"\+[1-9][0-9]{6,14}")  # E.164
 _MAILBOX: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}")
 
@@ -64,6 +65,8 @@ def url_of(address: str) -> httpx.URL:
         raise AddressError("That is no URL.") from error
     if url.scheme != "https":
         raise AddressError("A URL must begin with https://.")
+    if url.port is not None and not 0 < url.port <= _LAST_PORT:
+        raise AddressError("A URL's port lies between 1 and 65535.")
     if not url.host or url.userinfo or url.fragment:
         raise AddressError("A URL needs a host, and no user, password or fragment.")
     return url

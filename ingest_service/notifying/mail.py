@@ -82,9 +82,9 @@ def mail_of(outgoing: Outgoing, sender: str) -> EmailMessage:
     mail["Subject"] = outgoing.notice.subject
     mail["Date"] = format_datetime(outgoing.created_at)
     mail["Message-ID"] = f"<{outgoing.id}@{sender.rpartition('@')[2]}>"
-    mail["Content-Language"] = outgoing.notice.language
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday answers, please
     mail.set_content(outgoing.notice.text)
+    mail["Content-Language"] = outgoing.notice.language  # after the content, which clears these
     return mail
 
 

@@ -29,6 +29,13 @@ def shipped() -> Protocols:
     return _by_version(found)
 
 
+@cache
+def newest(protocol_id: str) -> Protocol | None:
+    """Return the newest version of a protocol that comes with the program, if it does."""
+    versions = [one for one in shipped().values() if one.id == protocol_id]
+    return max(versions, key=lambda one: one.version, default=None)
+
+
 def with_own(documents: Iterable[tuple[str, bytes]]) -> Protocols:
     """Return the shipped protocols and a region's own.
 

@@ -34,25 +34,28 @@ _UNIT = "SELECT id FROM care_unit WHERE hsa_id = %(hsa_id)s"
 
 _OPEN = """
 INSERT INTO web_session
-       (cookie_digest, subject, name, hsa_id, care_unit_id, purpose, created_at, seen_at)
+       (cookie_digest, subject, name, hsa_id, care_unit_id, purpose, created_at, seen_at, ends_at)
 VALUES (%(cookie_digest)s, %(subject)s, %(name)s, %(hsa_id)s, %(care_unit_id)s, %(purpose)s,
-        %(created_at)s, %(seen_at)s)
+        %(created_at)s, %(seen_at)s, %(ends_at)s)
 """
 
 _SESSION = """
 SELECT cookie_digest, subject, name, hsa_id, care_unit_id, purpose, created_at, seen_at,
-       logged_patients
+       ends_at, logged_patients
   FROM web_session
  WHERE cookie_digest = %(cookie_digest)s
    AND seen_at > %(seen_after)s
    AND created_at > %(created_after)s
 """
 
-_SEEN = "UPDATE web_session SET seen_at = %(at)s WHERE cookie_digest = %(cookie_digest)s"
+_SEEN = """
+UPDATE web_session SET seen_at = %(at)s, ends_at = %(ends_at)s
+ WHERE cookie_digest = %(cookie_digest)s
+"""
 _LOGGED = """
 UPDATE web_session SET logged_patients = %(patients)s WHERE cookie_digest = %(cookie_digest)s
 """
-_CLOSE = "DELETE FROM web_session WHERE cookie_digest = %(cookie_digest)s"
+_CLOSE = "DELETE FROM web_session WHERE cookie_digest = %(cookie_digest)s RETURNING hsa_id"
 _SWEEP = (
     "DELETE FROM web_session WHERE seen_at <= %(seen_after)s OR created_at <= %(created_after)s"
 )
@@ -87,6 +90,7 @@ class NewSession:
     purpose: str
     created_at: datetime
     seen_at: datetime
+    ends_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +147,7 @@ async def open_session(connection: AsyncConnection, session: NewSession) -> None
             "purpose": session.purpose,
             "created_at": session.created_at,
             "seen_at": session.seen_at,
+            "ends_at": session.ends_at,
         },
     )
 
@@ -167,14 +172,19 @@ async def session(
         return await cursor.fetchone()
 
 
-async def see_session(connection: AsyncConnection, cookie_digest: bytes, at: datetime) -> None:
-    """Note that a person used the session."""
-    await connection.execute(_SEEN, {"cookie_digest": cookie_digest, "at": at})
+async def see_session(
+    connection: AsyncConnection, cookie_digest: bytes, at: datetime, *, ends_at: datetime
+) -> None:
+    """Note that a person used the session, and until when it lives without further use."""
+    values = {"cookie_digest": cookie_digest, "at": at, "ends_at": ends_at}
+    await connection.execute(_SEEN, values)
 
 
-async def close_session(connection: AsyncConnection, cookie_digest: bytes) -> None:
-    """End a session; no row is no error."""
-    await connection.execute(_CLOSE, {"cookie_digest": cookie_digest})
+async def close_session(connection: AsyncConnection, cookie_digest: bytes) -> str | None:
+    """End a session and return whose it was; no row is no error."""
+    cursor = await connection.execute(_CLOSE, {"cookie_digest": cookie_digest})
+    row = await cursor.fetchone()
+    return row[0] if row else None
 
 
 async def sweep_sessions(

@@ -21,9 +21,23 @@ SELECT id, patient_id, rule, rule_version, priority, state, readings::text, rais
        plan_version, limits::text, facts::text, state_by, state_at, undo::text, version
   FROM alert
  WHERE patient_id = ANY(%(patients)s)
-   AND (state <> 'resolved' OR resolved_at > %(ended_since)s)
+   AND (state <> 'resolved' OR resolved_at > %(ended_since)s OR id = %(wanted)s)
  ORDER BY id
    FOR UPDATE
+"""
+
+_PLACE: Final = "SELECT patient_id, care_unit_id FROM alert WHERE id = %s"
+
+_OF_OWNER: Final = """
+SELECT DISTINCT patient_id FROM alert WHERE state = 'taken' AND owner = %s ORDER BY patient_id
+"""
+
+_ABSENT: Final = """
+SELECT DISTINCT a.owner
+  FROM alert a
+ WHERE a.state = 'taken'
+   AND NOT EXISTS (SELECT FROM staff_presence s WHERE s.hsa_id = a.owner AND s.ends_at > %s)
+ ORDER BY a.owner
 """
 
 _MENTIONED: Final = """
@@ -125,6 +139,14 @@ class StoredAlert:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose an alert is, and which unit's."""
+
+    patient_id: UUID
+    care_unit_id: UUID
+
+
 class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     """An alert to add, or to change by its id."""
 
@@ -168,16 +190,38 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def of_patients(
-    connection: Connection, patients: Collection[UUID], *, ended_since: datetime
+    connection: Connection,
+    patients: Collection[UUID],
+    *,
+    ended_since: datetime,
+    wanted: UUID | None = None,
 ) -> list[StoredAlert]:
     """Lock and return these patients' unresolved alerts, and those resolved since then.
 
-    The patients are locked already.
+    The patients are locked already. ``wanted`` is returned whenever it was resolved.
     """
     async with connection.cursor(row_factory=args_row(StoredAlert)) as cursor:
-        values = {"patients": list(patients), "ended_since": ended_since}
+        values = {"patients": list(patients), "ended_since": ended_since, "wanted": wanted}
         await cursor.execute(_OF_PATIENTS, values)
         return await cursor.fetchall()
+
+
+async def place_of(connection: Connection, alert_id: UUID) -> Place | None:
+    """Return whose an alert is, without a lock: that never changes."""
+    row = await (await connection.execute(_PLACE, [alert_id])).fetchone()
+    return None if row is None else Place(*row)
+
+
+async def of_owner(connection: Connection, owner: str) -> list[UUID]:
+    """Return the patients of whom somebody owns an alert, without a lock."""
+    cursor = await connection.execute(_OF_OWNER, [owner])
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def absent_owners(connection: Connection, now: datetime) -> list[str]:
+    """Return who owns alerts and has no session that lives."""
+    cursor = await connection.execute(_ABSENT, [now])
+    return [row[0] for row in await cursor.fetchall()]
 
 
 async def mentioned(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,7 +10,6 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from psycopg.rows import args_row
 
 from ingest_service.store.connections import Connection
 from ingest_service.store.rows import packed
@@ -27,7 +26,11 @@ UNION ALL
 SELECT document::text FROM protocol WHERE id = %(id)s AND version = %(version)s
 """
 
-_PROTOCOL: Final = "SELECT document::text FROM protocol WHERE id = %s AND version = %s"
+_PROTOCOLS: Final = """
+SELECT p.id, p.version, p.document::text
+  FROM unnest(%(ids)s::text[], %(versions)s::integer[]) AS given(id, version)
+  JOIN protocol p USING (id, version)
+"""
 
 _ADD: Final = """
 INSERT INTO average (id, patient_id, protocol_id, protocol_version, kind, first_day, last_day,
@@ -41,9 +44,11 @@ SELECT id, patient_id, protocol_id, protocol_version, kind, first_day, last_day,
 """
 
 _AMEND: Final = """
-UPDATE average
-   SET version = %(version)s, digest = %(digest)s, issued_at = %(issued_at)s
- WHERE id = %(id)s
+UPDATE average a
+   SET version = row.version, digest = row.digest, issued_at = row.issued_at
+  FROM json_to_recordset(%s::json)
+       AS row(id uuid, version integer, digest text, issued_at timestamptz)
+ WHERE a.id = row.id
 """
 
 _OF: Final = """
@@ -56,19 +61,25 @@ SELECT id, patient_id, protocol_id, protocol_version, kind, first_day, last_day,
  ORDER BY patient_id, last_day, id
 """
 
-# What was taken back is told of, so that an average says why it is not in it.
+# What was taken back is told of, so that an average says why it is not in it. The outer bounds,
+# constants to the planner, keep all other chunks closed.
 _READINGS: Final = """
-SELECT id, record_id, effective_at, status, time_quality, systolic, diastolic, is_irregular,
-       is_doubtful
-  FROM observation
- WHERE patient_id = %(patient)s
-   AND code = %(code)s
-   AND effective_at >= %(since)s
-   AND effective_at < %(until)s
-   AND systolic IS NOT NULL
-   AND diastolic IS NOT NULL
- ORDER BY effective_at DESC, id DESC
- LIMIT %(most)s
+SELECT given.place - 1, found.*
+  FROM unnest(%(patients)s::uuid[], %(since)s::timestamptz[], %(until)s::timestamptz[])
+       WITH ORDINALITY AS given(patient_id, since, until, place)
+ CROSS JOIN LATERAL (
+       SELECT o.id, o.record_id, o.effective_at, o.status, o.time_quality, o.systolic,
+              o.diastolic, o.is_irregular, o.is_doubtful
+         FROM observation o
+        WHERE o.patient_id = given.patient_id
+          AND o.code = %(code)s
+          AND o.effective_at >= given.since
+          AND o.effective_at < given.until
+          AND o.effective_at BETWEEN %(first)s AND %(last)s
+          AND o.systolic IS NOT NULL
+          AND o.diastolic IS NOT NULL
+        ORDER BY o.effective_at DESC, o.id DESC
+        LIMIT %(most)s) AS found
 """
 
 
@@ -103,6 +114,15 @@ class StoredPressure:
     is_doubtful: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A time of a patient's, its end not included."""
+
+    patient_id: UUID
+    since: datetime
+    until: datetime
+
+
 async def keep_protocol(
     connection: Connection, protocol_id: str, version: int, document: bytes
 ) -> bytes:
@@ -113,17 +133,22 @@ async def keep_protocol(
     )
     row = await cursor.fetchone()
     if row is None:  # another transaction kept it a moment ago
-        return await protocol(connection, protocol_id, version)
+        return (await protocols(connection, [(protocol_id, version)]))[protocol_id, version]
     return row[0].encode()
 
 
-async def protocol(connection: Connection, protocol_id: str, version: int) -> bytes:
-    """Return the document that averages were made by; raises `LookupError` if there is none."""
-    cursor = await connection.execute(_PROTOCOL, [protocol_id, version])
-    row = await cursor.fetchone()
-    if row is None:
-        raise LookupError(f"protocol {protocol_id}, version {version}: not kept")
-    return row[0].encode()
+async def protocols(
+    connection: Connection, wanted: Collection[tuple[str, int]]
+) -> dict[tuple[str, int], bytes]:
+    """Return the documents, by id and version, that averages were made by."""
+    cursor = await connection.execute(
+        _PROTOCOLS,
+        {
+            "ids": [protocol_id for protocol_id, _ in wanted],
+            "versions": [version for _, version in wanted],
+        },
+    )
+    return {(row[0], row[1]): row[2].encode() for row in await cursor.fetchall()}
 
 
 async def add(connection: Connection, rows: Collection[AverageRow]) -> None:
@@ -131,17 +156,9 @@ async def add(connection: Connection, rows: Collection[AverageRow]) -> None:
     await connection.execute(_ADD, [packed(rows)])
 
 
-async def amend(connection: Connection, row: AverageRow) -> None:
-    """Note that an average was issued again."""
-    await connection.execute(
-        _AMEND,
-        {
-            "id": row.id,
-            "version": row.version,
-            "digest": row.digest,
-            "issued_at": row.issued_at,
-        },
-    )
+async def amend(connection: Connection, rows: Collection[AverageRow]) -> None:
+    """Note that these averages were issued again."""
+    await connection.execute(_AMEND, [packed(rows)])
 
 
 async def of(
@@ -158,33 +175,32 @@ async def of(
 
 
 async def readings(
-    connection: Connection,
-    patient_id: UUID,
-    *,
-    code: str,
-    since: datetime,
-    until: datetime,
-    most: int,
-) -> list[StoredPressure]:
-    """Return a patient's blood pressures of a time, newest first, those taken back included.
+    connection: Connection, spans: Sequence[Span], *, code: str, most: int
+) -> list[list[StoredPressure]]:
+    """Return the blood pressures of each span, newest first, those taken back included.
 
     Args:
-        connection: Inside the transaction that holds the patient's lock.
-        patient_id: Whose.
+        connection: Inside the transaction that holds the patients' locks.
+        spans: Whose and of when.
         code: Under which they are stored.
-        since: Inclusive.
-        until: Exclusive.
-        most: The newest of them, at most this many.
+        most: The newest of each span, at most this many.
     """
-    async with connection.cursor(row_factory=args_row(StoredPressure)) as cursor:
-        await cursor.execute(
-            _READINGS,
-            {
-                "patient": patient_id,
-                "code": code,
-                "since": since,
-                "until": until,
-                "most": most,
-            },
-        )
-        return await cursor.fetchall()
+    found: list[list[StoredPressure]] = [[] for _ in spans]
+    if not spans:
+        return found
+    cursor = await connection.execute(
+        _READINGS,
+        {
+            "patients": [span.patient_id for span in spans],
+            "since": [span.since for span in spans],
+            "until": [span.until for span in spans],
+            "first": min(span.since for span in spans),
+            "last": max(span.until for span in spans),
+            "code": code,
+            "most": most,
+        },
+    )
+    for row in await cursor.fetchall():
+        place: int = row[0]
+        found[place].append(StoredPressure(*row[1:]))
+    return found

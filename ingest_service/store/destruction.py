@@ -57,7 +57,10 @@ _DESTROYED: Final = (
         "alert_id IN (SELECT id FROM alert WHERE patient_id = %(patient)s)",
         "at",
     ),
+    _Table("alert_action", _OF_PATIENT, "at"),
+    _Table("backup_grant", _OF_PATIENT, "written_at"),
     _Table("alert", _OF_PATIENT, "raised_at"),
+    _Table("death", _OF_PATIENT, "told_at"),
     _Table(
         "notification",
         "message_id IN (SELECT id FROM message WHERE patient_id = %(patient)s)",

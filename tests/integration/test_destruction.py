@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import msgspec
 import psycopg
@@ -23,11 +24,13 @@ from clinician_api.errors import NotFoundError
 from clinician_api.services import ehr
 from device_adapters.contract.messages import ReadingRecord
 from ingest_service import destruction
-from ingest_service.admission import door
+from ingest_service.admission import averages, door
+from ingest_service.admission.making import Wanted
 from ingest_service.messages import kinds
 from ingest_service.messages.kinds import AlertSubject, Subject
+from ingest_service.protocols.library import shipped
 from ingest_service.registration import RegistrationError, register
-from ingest_service.store import channels, messages, notifications
+from ingest_service.store import channels, messages, notifications, patients
 from ingest_service.store.callers import Caller
 from ingest_service.store.channels import NewChannel
 from ingest_service.store.destruction import TABLES
@@ -74,6 +77,7 @@ async def lived_in(database: Database) -> Lived:
     await home.give(*stored, waiting, nobody_s, home.cuff("129", "83", device="cuff-2"))
     better = stored[2].effective_at + timedelta(minutes=7)
     await home.give(home.correction(stored[2].record_id, better))
+    await average_issued(home, around=stored[0])
     home.execute("INSERT INTO api_client VALUES ('ehr', 'EHR North', %s, 'system/*.rs')", [UNIT])
     for row in home.rows("observation"):
         async with await AsyncConnection.connect(database.dsn("hemvital_api")) as connection:
@@ -135,6 +139,19 @@ async def told(database: Database, home: Home) -> None:
         channel_id = await channels.add(connection, channel, by="an operator", at=home.now)
         told = [notifications.row_of(row.id, channel_id) for row in (rows[0], rows[2])]
         await notifications.queue(connection, told, at=home.now)
+
+
+async def average_issued(home: Home, *, around: ReadingRecord) -> None:
+    """Issue the average of a course with one reading."""
+    async with await AsyncConnection.connect(home.database.dsn("hemvital_ingest")) as connection:
+        people = await patients.lock(connection, [PATIENT])
+        wanted = Wanted(
+            patient=people[PATIENT],
+            protocol=shipped()["esh-2021", 1],
+            zone=ZoneInfo("Europe/Stockholm"),
+            course_start=around.effective_at.date() - timedelta(days=1),
+        )
+        [_] = await averages.issue(connection, [wanted], now=home.now)
 
 
 async def destroyed(home: Home) -> destruction.Survey:

@@ -21,7 +21,7 @@ from psycopg import AsyncConnection
 from device_adapters.contract.messages import ReadingRecord
 from device_adapters.contract.readings import CuffStatus
 from ingest_service.admission import averages
-from ingest_service.admission.averages import Wanted
+from ingest_service.admission.making import Wanted
 from ingest_service.protocols.library import shipped
 from ingest_service.protocols.protocol import Protocol, ProtocolError
 from ingest_service.store import observation_search, patients
@@ -81,7 +81,7 @@ async def issue(
             zone=STOCKHOLM,
             course_start=course_start,
         )
-        return await averages.issue(opened, [wanted], now=now)
+        return [made.row for made in await averages.issue(opened, [wanted], now=now)]
 
 
 def stored(home: Home) -> list[dict[str, Any]]:

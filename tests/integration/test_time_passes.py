@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from psycopg import AsyncConnection
 
 from ingest_service.admission.monitoring import sweep
 from ingest_service.admission.passing import pass_time
+from ingest_service.plans.limits import Family, Limits, Measure
+from ingest_service.plans.plan import Activity, AverageAbove
 from tests.support import plans
 from tests.support.ingest import Home, registered
 from tests.support.services import Database
@@ -19,6 +22,7 @@ from tests.support.services import Database
 pytestmark = pytest.mark.timescale
 
 # A Monday in winter: Europe/Stockholm is an hour ahead of UTC, the unit opens at 8 (7 UTC).
+MINUTES = timedelta(minutes=2)
 MONDAY = datetime(2026, 2, 2, tzinfo=UTC)
 
 
@@ -172,3 +176,30 @@ async def test_a09_a_gateway_that_never_said_anything_leaves_its_patient_unmonit
     assert set(by_rule) == {"unmonitored"}
     assert by_rule["unmonitored"]["facts"]["cause"] == "never_connected"
     assert {kind for kind, _ in said(home)} == {"chain_broken"}
+
+
+async def test_a_course_is_averaged_and_judged_when_its_last_day_is_over(
+    database: Database,
+) -> None:
+    cuff = Activity(
+        family=Family.BLOOD_PRESSURE, protocol="esh-2021", course_start=date(2026, 2, 2)
+    )
+    rule = AverageAbove(id="home", limits={Measure.SYSTOLIC: Limits(yellow_high=Decimal(134))})
+    home = await a_home(database, activities=(cuff,), rules=(rule,))
+    for day in range(7):
+        for hour in (6, 19):
+            home.now = at(hour, day=day)
+            await home.give(home.cuff("141", "84"), home.cuff("139", "82", ago=-MINUTES))
+
+    await tick(home, at(2, 59, day=7))  # a minute to 4 there, where the protocol's day ends
+    assert alerts(home) == []
+    await tick(home, at(3, 1, day=7))
+
+    [alert] = alerts(home)
+    assert (alert["rule"], alert["priority"]) == ("average.home", "yellow")
+    # Day one is left out; the mean of 141 and 139 is 140 on every other day.
+    [issued] = [row for row in home.rows("observation") if row["code"] == "96607-7"]
+    assert (issued["systolic"], issued["diastolic"]) == (140.0, 83.0)
+    assert alert["readings"][0]["observation_id"] == issued["id"]
+    await tick(home, at(3, 1, day=8))
+    assert events(home, "average.home").count("raised") == 1

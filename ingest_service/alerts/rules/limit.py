@@ -93,7 +93,7 @@ def _red(case: Case, plan: Plan, reading: Reading, limits: PlanLimits, now: date
         # The time in which a second value could have come is over: it alerts now (A5).
         is_alone, within = True, None
     elif within is not None:
-        second = _second(case, plan, reading, within, now)
+        second = _second(case, plan, reading, now)
     is_confirmed = second is not None and second[1] is Level.RED
     if second is not None and is_confirmed:
         evidence.append(quoting.of_reading(second[0], Level.RED, now=now))
@@ -121,13 +121,10 @@ def _within(plan: Plan, reading: Reading, limits: PlanLimits) -> timedelta | Non
 
 
 def _second(
-    case: Case, plan: Plan, reading: Reading, within: timedelta, now: datetime
+    case: Case, plan: Plan, reading: Reading, now: datetime
 ) -> tuple[Reading, Level | None] | None:
     """Return the second value that is known already, and what it is: red, or it disproves."""
-    until = reading.effective_at + within
     for one in islice(case.history.after(reading.family, reading.effective_at), _MOST):
-        if one.effective_at > until:
-            return None
         if certainty.DOUBLE in one.flags:
             continue
         limits = conditions.limits_of(plan, one, now=now)

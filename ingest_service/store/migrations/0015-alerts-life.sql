@@ -106,9 +106,8 @@ CREATE UNIQUE INDEX death_standing ON death (patient_id) WHERE revoked_at IS NUL
 CREATE INDEX ON death (patient_id);
 
 -- When a session ends by itself: whoever has none that lives owns no alerts.
-ALTER TABLE web_session ADD COLUMN ends_at timestamptz;
-UPDATE web_session SET ends_at = seen_at + interval '30 minutes';
-ALTER TABLE web_session ALTER COLUMN ends_at SET NOT NULL;
+ALTER TABLE web_session
+      ADD COLUMN ends_at timestamptz NOT NULL DEFAULT clock_timestamp() + interval '30 minutes';
 CREATE INDEX ON web_session (hsa_id);
 
 -- All that the clock sees of sessions: who is there, and until when.

@@ -18,6 +18,7 @@ from ingest_service.alerts.alert import Event, Evidence, Facts, State
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.finding import Finding
 from ingest_service.alerts.history import Reading
+from ingest_service.messages.message import Cause, Kind
 from ingest_service.plans.limits import Level, Measure
 from ingest_service.plans.plan import (
     Baseline,
@@ -37,6 +38,7 @@ from tests.support.cases import (
     limits,
     plan,
     pressure,
+    requests,
     resolved,
     saturation,
     take,
@@ -397,3 +399,44 @@ def test_one_run_that_comes_late_does_what_many_in_time_do() -> None:
         engine.advance(often, NOW + minutes * MINUTE)
 
     assert late.changes == often.changes
+
+
+def test_a_red_that_was_disproved_waits_for_nothing_any_more() -> None:
+    patient = take(case(plan(SPO2, within_min=15)), saturation("89"))
+    take(patient, saturation("86", NOW + MINUTE), saturation("95", NOW + 2 * MINUTE))
+
+    at = NOW + 30 * MINUTE
+    take(patient, saturation("86", at), saturation("85", at))  # two records of one instant
+
+    assert patient.alerts[RULE].priority is Level.YELLOW
+    assert patient.alerts[RULE].confirm_by == at + 15 * MINUTE
+
+
+@pytest.mark.parametrize("second", ["86", "95"])
+def test_what_was_asked_for_is_not_asked_for_any_more_when_it_has_come(second: str) -> None:
+    patient = take(case(plan(SPO2, within_min=15)), saturation("86"))
+    [request] = requests(patient)
+
+    take(patient, saturation(second, NOW + MINUTE))
+
+    [cancelled] = patient.cancellations
+    assert requests(patient) == []
+    assert (cancelled.alert_id, cancelled.cause) == (request.alert_id, Cause.VALUE_CAME)
+    assert set(cancelled.kinds) == {Kind.REMEASURE_REQUEST}
+
+
+@pytest.mark.parametrize(("value", "flags"), [("86", ("body_movement",)), ("89", ())])
+def test_a_lesser_or_less_certain_value_makes_a_red_no_less_certain(
+    value: str, flags: tuple[str, ...]
+) -> None:
+    patient = take(case(plan(SPO2, within_min=15)), saturation("86"))
+    engine.advance(patient, NOW + 20 * MINUTE)
+    without = patient.alerts[RULE].facts
+
+    take(patient, saturation("86", NOW + 30 * MINUTE))
+    confirmed = patient.alerts[RULE].facts
+    take(patient, saturation(value, NOW + 31 * MINUTE, *flags))
+
+    assert (without.is_without_remeasurement, confirmed.is_without_remeasurement) == (True, False)
+    assert patient.alerts[RULE].facts == confirmed
+    assert not confirmed.is_unconfirmed

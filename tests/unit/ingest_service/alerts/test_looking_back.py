@@ -77,6 +77,19 @@ def test_a02_a_doubtful_value_does_not_count_and_an_irregular_pulse_does(
     assert bool(low_days("89", "89", "89", flags=(flag,))) is counts
 
 
+def test_doubtful_days_before_a_good_one_do_not_count() -> None:
+    patient = case(plan({}, rules=[LOW_AT_90]))
+
+    take(
+        patient,
+        saturation("89", NOW, "body_movement"),
+        saturation("89", NOW + DAY, "body_movement"),
+        saturation("89", NOW + 2 * DAY),
+    )
+
+    assert patient.alerts == {}
+
+
 def test_a_day_is_beyond_by_its_mean_and_not_by_one_value() -> None:
     patient = case(plan({}, rules=[LOW_AT_90]))
 

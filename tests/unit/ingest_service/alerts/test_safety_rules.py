@@ -159,6 +159,14 @@ def test_a04_beyond_the_immediate_limit_nothing_is_waited_for() -> None:
     assert requests(patient) == []
 
 
+def test_a04_an_immediate_limit_alone_is_red() -> None:
+    own = {Measure.SPO2: limits(immediate_low="80")}
+    low, within = (take(case(plan(own)), saturation(value)) for value in ("79", "80"))
+
+    assert low.alerts[RULE].priority is Level.RED
+    assert within.alerts == {}
+
+
 def test_a04_two_values_of_one_sitting_need_no_request() -> None:
     patient = copd()
 
@@ -243,6 +251,15 @@ def test_a05_a_later_value_within_limits_makes_it_history() -> None:
     )
 
     assert patient.alerts == {}
+
+
+@pytest.mark.parametrize("flag", ["body_movement", "may_be_another", "time_unknown"])
+def test_a05_what_proves_nothing_makes_no_history(flag: str) -> None:
+    patient = case(plan(COPD), saturation("93", NOW - HOUR, flag))
+
+    engine.take_reading(patient, saturation("82", NOW - 72 * HOUR), now=NOW)
+
+    assert patient.alerts[RULE].priority is Level.RED
 
 
 @pytest.mark.parametrize(
@@ -351,9 +368,12 @@ def test_a13_too_much_oxygen_alerts_as_too_little_does() -> None:
     assert low.alerts[RULE].priority is high.alerts[RULE].priority is Level.RED
 
 
-def windowed(condition: Condition) -> Case:
-    window = Window(name="walk", start="12:00", end="14:00", condition=condition)
-    activity = Activity(family=Family.SPO2, windows=(window,))
+def windowed(*conditions: Condition) -> Case:
+    windows = tuple(
+        Window(name=condition, start="12:00", end="14:00", condition=condition)
+        for condition in conditions
+    )
+    activity = Activity(family=Family.SPO2, windows=windows)
     own = {Condition.AFTER_EXERTION: {Measure.SPO2: limits(red_low="82", yellow_low="85")}}
     return case(plan(COPD, activities=[activity], limits_when=own))
 
@@ -379,6 +399,12 @@ def test_a14_a_value_is_judged_by_the_condition_in_which_it_was_measured(
 
 def test_a14_outside_every_window_the_limits_at_rest_hold() -> None:
     patient = take(windowed(Condition.ASLEEP), saturation("84", NOW + 5 * HOUR))
+
+    assert patient.alerts[RULE].priority is Level.RED
+
+
+def test_a14_where_a_window_at_rest_is_open_as_well_its_limits_hold() -> None:
+    patient = take(windowed(Condition.AFTER_EXERTION, Condition.REST), saturation("86"))
 
     assert patient.alerts[RULE].priority is Level.RED
 

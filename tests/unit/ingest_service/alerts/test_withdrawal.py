@@ -208,3 +208,26 @@ def test_attempts_count_together_when_the_reading_between_them_is_taken_back() -
     back(patient, SECOND)
 
     assert patient.alerts["failed_attempts"].priority is Level.YELLOW
+
+
+def test_a_red_is_news_by_its_level_where_the_red_before_was_taken_back() -> None:
+    patient = take(
+        case(plan(SPO2)), saturation("85"), saturation("84", NOW + MINUTE, identity=SECOND)
+    )
+    back(patient, SECOND)
+    taken(patient, RULE)
+
+    take(patient, saturation("84", NOW + 20 * MINUTE))  # less than a step below 85
+
+    assert events(patient)[-1] is Event.RERAISED
+
+
+def test_all_that_a_value_hid_is_judged_and_not_only_the_newest() -> None:
+    known = saturation("95", NOW - timedelta(days=1), identity=SECOND)
+    patient = case(plan(SPO2), known, saturation("87", NOW - timedelta(hours=20)))
+    engine.take_reading(patient, saturation("82", NOW - timedelta(days=3)), now=NOW)
+    assert patient.alerts == {}
+
+    back(patient, SECOND)
+
+    assert patient.alerts[RULE].priority is Level.RED
