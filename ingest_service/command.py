@@ -20,7 +20,6 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from ingest_service import registration
 from ingest_service.admission.decisions import DecisionError
-from ingest_service.canary.numbers import InUseError
 from ingest_service.commands import (
     canary,
     channels,
@@ -39,7 +38,6 @@ from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
 from ingest_service.commands.release import address_of
 from ingest_service.configuring import ConfigurationError
 from ingest_service.destruction import DestructionError
-from ingest_service.downtime.files import SheetError
 from ingest_service.jobs import clock, notifications
 from ingest_service.jobs import service as jobs
 from ingest_service.jobs.backlog import BacklogMetrics
@@ -87,10 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return USAGE
-    except (
-        *(ConfigurationError, DecisionError, DestructionError, RulesError),
-        *(InUseError, SheetError),
-    ) as error:
+    except (ConfigurationError, DecisionError, DestructionError, RulesError) as error:
         print(error, file=sys.stderr)
         return FAILED
     except (RegistrationError, DictionaryError, OSError, psycopg.Error) as error:
@@ -128,11 +123,11 @@ def _parser() -> argparse.ArgumentParser:
     add("restored", _restored, "Say that the database was restored: gateways send again.")
     register = add("register", _register, "Write who and what is known from a JSON document.")
     register.add_argument("file", type=Path)
-    for command in (export, release):
+    for command in (export, release, downtime):
         command.add(commands)
     for timed in (
         *(channels, quarantine, readings, receivers, gateways, hold, destroy, forget_raw),
-        *(canary, downtime),
+        canary,
     ):
         timed.add(commands, _now)
     return parser

@@ -12,6 +12,7 @@ from ingest_service.admission import cases
 from ingest_service.admission.revising import Decision
 from ingest_service.alerts import engine
 from ingest_service.alerts.case import Case
+from ingest_service.alerts.history import Reading
 from ingest_service.plans.limits import FAMILY_OF_CODE
 from ingest_service.store.connections import Connection
 from ingest_service.store.patients import Patient
@@ -52,6 +53,9 @@ async def withdraw(
     """
     loaded = await _loaded(connection, gone, patients, now)
     for patient_id, case in loaded.items():
+        mine = [one for one in gone if one.patient_id == patient_id and one.code in FAMILY_OF_CODE]
+        for one in mine:  # it is stored as taken back already: the case is to know where it stood
+            case.history.add(_without_values(one, now))
         ids = {one.id for one in gone if one.patient_id == patient_id}
         engine.take_back(case, ids, by=decision.by, why=decision.why, now=now)
     told = cases.told(loaded.values())
@@ -82,6 +86,18 @@ async def uncover(
     told = cases.told(loaded.values())
     await cases.write(connection, loaded.values(), patients, now=now)
     return told
+
+
+def _without_values(one: Gone, now: datetime) -> Reading:
+    return Reading(
+        observation_id=one.id,
+        code=one.code,
+        family=FAMILY_OF_CODE[one.code],
+        values={},
+        unit="",
+        effective_at=one.effective_at,
+        received_at=now,
+    )
 
 
 async def _loaded(

@@ -71,6 +71,7 @@ _DESTROYED: Final = (
     _Table("provenance", _OF_PATIENT, "recorded"),
     _Table("receiver_news", _OF_PATIENT, "created_at"),
     _Table("receiver_patient", _OF_PATIENT, "last_at"),
+    _Table("plan", _OF_PATIENT, "written_at"),
     _Table("limit_set", _OF_PATIENT, "approved_at"),
     _Table("assignment", _OF_PATIENT, "decided_at"),
     _Table("legal_hold", _OF_PATIENT, "since"),

@@ -97,14 +97,6 @@ SELECT wanted.patient_id, wanted.code, points.times, points.values
  WHERE points.times IS NOT NULL
 """
 
-_LIMITS = """
-SELECT patient_id, measure, red_low, yellow_low, yellow_high, red_high
-  FROM limit_set
- WHERE patient_id IN (SELECT id FROM patient
-                       WHERE id = ANY(%(patients)s) AND care_unit_id = ANY(%(units)s))
-   AND valid @> %(now)s
-"""
-
 _FRAMES = """
 SELECT patient_id, device_id, kind, count(*) AS times, max(effective_at) AS latest_at
   FROM device_record
@@ -192,18 +184,6 @@ class Trend:
     code: str
     times: list[datetime]
     values: list[Decimal]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasureLimits:
-    """The limits in force for one measure of one patient; None is no limit on that side."""
-
-    patient_id: UUID
-    measure: str
-    red_low: Decimal | None
-    yellow_low: Decimal | None
-    yellow_high: Decimal | None
-    red_high: Decimal | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,18 +286,6 @@ async def trend(
                 "until": until,
                 "limit": limit,
             },
-        )
-        return await cursor.fetchall()
-
-
-async def limits(
-    connection: AsyncConnection, caller: Caller, patient_ids: Sequence[UUID], *, now: datetime
-) -> list[MeasureLimits]:
-    """Return the limits in force at ``now`` for these patients of the caller's units."""
-    async with connection.cursor(row_factory=class_row(MeasureLimits)) as cursor:
-        await cursor.execute(
-            _LIMITS,
-            {"units": list(caller.care_unit_ids), "patients": list(patient_ids), "now": now},
         )
         return await cursor.fetchall()
 
