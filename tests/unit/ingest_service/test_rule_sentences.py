@@ -36,18 +36,27 @@ def used(minute: int, value: str, level: Level = Level.RED) -> Evidence:
             "limit.spo2",
             Facts(usual_low=Decimal(90), usual_high=Decimal(93)),
             [used(0, "86"), used(8, "87")],
-            "Syremättnad 86 och 87 % med 8 minuters mellanrum, under patientens gräns 88 %. "
-            "Vanligen 90–93 %.",
-            "Oxygen saturation 86 and 87 % 8 minutes apart, below the patient's limit 88 %. "
-            "Usual 90-93 %.",
+            (
+                "Syremättnad 86 och 87 % med 8 minuters mellanrum, under patientens gräns 88 %. "
+                "Vanligen 90\N{EN DASH}93 %."
+            ),
+            (
+                "Oxygen saturation 86 and 87 % 8 minutes apart, below the patient's limit 88 %. "
+                "Usual 90-93 %."
+            ),
         ),
         (
             "limit.spo2",
             Facts(is_unconfirmed=True, is_without_remeasurement=True),
             [used(0, "86")],
-            "Syremättnad 86 %, under patientens gräns 88 %. Ombedd att mäta igen, ingen ommätning.",
-            "Oxygen saturation 86 %, below the patient's limit 88 %. "
-            "Asked to measure again, and did not.",
+            (
+                "Syremättnad 86 %, under patientens gräns 88 %. "
+                "Ombedd att mäta igen, ingen ommätning."
+            ),
+            (
+                "Oxygen saturation 86 %, below the patient's limit 88 %. "
+                "Asked to measure again, and did not."
+            ),
         ),
         (
             "sustained.low-days",
@@ -66,7 +75,7 @@ def used(minute: int, value: str, level: Level = Level.RED) -> Evidence:
                 usual_high=Decimal(95),
             ),
             [used(0, "88")],
-            "Syremättnad 88 %, 4 % från patientens vanliga 92–95 %, 2 mätningar i rad.",
+            "Syremättnad 88 %, 4 % från patientens vanliga 92\N{EN DASH}95 %, 2 mätningar i rad.",
             "Oxygen saturation 88 %, 4 % from the patient's usual 92-95 %, 2 readings in a row.",
         ),
         (
@@ -108,18 +117,29 @@ def used(minute: int, value: str, level: Level = Level.RED) -> Evidence:
             "reconnect",
             Facts(count=9, since=AT),
             [used(0, "84"), used(360, "89", Level.YELLOW)],
-            "9 mätningar kom sent, den äldsta från 20 nov. 07:30. Sämst: 84 % (20 nov. 07:30). "
-            "Nyast: 89 % (20 nov. 13:30).",
-            "9 readings came late, the oldest of 20 Nov 07:30. Worst: 84 % (20 Nov 07:30). "
-            "Newest: 89 % (20 Nov 13:30).",
+            (
+                "9 mätningar kom sent, den äldsta från 20 nov. 07:30. "
+                "Sämst: 84 % (20 nov. 07:30). "
+                "Nyast: 89 % (20 nov. 13:30)."
+            ),
+            (
+                "9 readings came late, the oldest of 20 Nov 07:30. Worst: 84 % (20 Nov 07:30). "
+                "Newest: 89 % (20 Nov 13:30)."
+            ),
         ),
         (
             "outage",
             Facts(since=AT),
             [],
-            "Många patienters mätningar har inte nått oss sedan 20 nov. 07:30: följ reservrutinen.",
-            "Readings of many patients have not reached us since 20 Nov 07:30: follow the routine "
-            "for outages.",
+            (
+                "Många patienters mätningar har inte nått oss sedan 20 nov. 07:30: "
+                "följ reservrutinen."
+            ),
+            (
+                "Readings of many patients have not reached us since 20 Nov 07:30: "
+                "follow the routine "
+                "for outages."
+            ),
         ),
     ],
 )
