@@ -224,7 +224,8 @@ async def test_nothing_of_the_patient_is_left_but_what_is_meant_to(database: Dat
     assert set(before) >= {
         "access_log", "alert", "alert_event", "assignment", "device_record", "identity",
         "legal_hold", "observation", "observation_change", "observation_history",
-        "patient", "plan", "provenance", "quarantine", "receiver_news", "receiver_patient", "web_session",
+        "patient", "plan", "provenance", "quarantine", "receiver_news", "receiver_patient",
+        "web_session",
     }  # fmt: skip
     assert {needle for held in before.values() for needle in held} == {*ids, *secrets}
     assert after == {"access_log": {str(PATIENT)}, "destruction": {str(PATIENT)}}

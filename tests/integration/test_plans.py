@@ -102,7 +102,7 @@ async def test_a_version_never_says_something_else(database: Database) -> None:
     first = documents.document(PATIENT, UNIT, SPO2)
     await register(database, first)
 
-    with pytest.raises(RegistrationError, match="version 1 of plan .* says something else"):
+    with pytest.raises(RegistrationError, match=r"version 1 of plan .* says something else"):
         await register(database, {**first, "limits": {"spo2": {"red_low": "80"}}})
     with (
         psycopg.connect(database.dsn()) as opened,

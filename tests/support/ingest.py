@@ -282,7 +282,7 @@ class Home:
             kept = frames.dictionaries(opened)
         rows = [msgspec.json.decode(text) for (text,) in found]
         for row in rows:
-            if body := row.get("body"):
+            if (body := row.get("body")) and body.startswith("\\x"):
                 row["resource"] = frames.text_of(body, kept)
         return rows
 
