@@ -52,10 +52,12 @@ class Diary:
             if chance >= behaviour.answers_questions or not self._is_measuring(at):
                 continue
             ill = self._patient.deterioration_at(at)
-            dyspnoea = self._patient.dyspnoea + behaviour.dyspnoea_day_sd * normal(breath)
+            breathlessness = (
+                self._patient.breathlessness + behaviour.breathlessness_day_sd * normal(breath)
+            )
             health = self._patient.health + behaviour.health_day_sd * normal(feeling)
             if ill is not None:
-                dyspnoea += ill.dyspnoea.at(at)
+                breathlessness += ill.breathlessness.at(at)
                 health += ill.health.at(at)
             yield Answer(
                 id=uuid5(self._patient.id, f"answer {day.isoformat()}"),
@@ -63,7 +65,7 @@ class Diary:
                 effective_at=self._home.local(at),
                 received_at=at + _ANSWER_DELAY,
                 answers={
-                    "dyspnoea": str(min(max(round(dyspnoea), 0), 5)),
+                    "breathlessness": str(min(max(round(breathlessness), 0), 10)),
                     "self_rated_health": str(min(max(round(health), 1), 5)),
                 },
             )

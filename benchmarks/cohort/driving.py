@@ -11,6 +11,7 @@ from typing import Final
 
 from benchmarks.cohort import measuring, nurses, records
 from benchmarks.cohort.admitting import FAMILY_OF_CODE, admitted, answered
+from benchmarks.cohort.averages import Averages
 from benchmarks.cohort.courses import RED, YELLOW
 from benchmarks.cohort.generating import Case as Simulated
 from benchmarks.cohort.measuring import Produced
@@ -78,6 +79,7 @@ class _Drive:
             judged_through=self._patient.since,
         )
         self._driven = Driven()
+        self._averages = Averages.of(plan)
         self._messages: dict[datetime, _Message] = {}
         self._coming: list[tuple[datetime, int, Callable[[datetime], None]]] = []
         self._count = 0
@@ -91,6 +93,7 @@ class _Drive:
             broken = Chain(is_whole=False, broken_since=outage.since, cause="gateway_offline")
             self._at(outage.since + _UNHEARD, partial(self._chain, broken))
             self._at(outage.until, partial(self._chain, Chain()))
+        self._await_average(self._patient.since)
         now = self._patient.since
         while (at := self._next(now)) is not None and at < self._patient.until:
             now = at
@@ -132,6 +135,16 @@ class _Drive:
         ]
         engine.take_batch(self._case, inputs, now=now)
         self._driven.inputs += len(inputs)
+
+    def _await_average(self, now: datetime) -> None:
+        if (at := self._averages.next_at(now)) is not None:
+            self._at(at, self._average)
+
+    def _average(self, now: datetime) -> None:
+        """Issue the averages of the days that are over, and judge them."""
+        for issued in self._averages.due(self._case.history, now):
+            engine.take_average(self._case, issued, now=now)
+        self._await_average(now)
 
     def _chain(self, chain: Chain, now: datetime) -> None:  # noqa: ARG002 a state, not a moment
         self._case.chains = dict.fromkeys(self._families, chain)

@@ -121,6 +121,7 @@ def test_plans_have_approval_windows_and_two_sided_limits(files: dict[str, bytes
         assert plan.approval is not None
         assert plan.is_in_force(plan.since)
         assert all(activity.windows for activity in plan.activities)
+        assert plan.template is not None
     oxygen = [plan for plan in plans if plan.programme == "copd_oxygen"]
     assert oxygen
     for plan in oxygen:

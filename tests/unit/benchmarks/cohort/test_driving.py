@@ -35,6 +35,8 @@ def test_no_alert_rests_on_a_reading_before_the_server_had_it() -> None:
         }
         answers = {each.id for each in one.answers}
         for alert in found.alerts:
+            if alert.rule.startswith("average."):
+                continue  # rests on an Observation of its own
             for reading in alert.readings:
                 assert reading in answers or received[reading] <= alert.raised_at
 
