@@ -15,8 +15,8 @@ from benchmarks.cohort.records import Answer, Cause
 
 _HOURS: Final = 24
 _ANSWER_DELAY: Final = timedelta(seconds=20)
-# Who measures with several devices takes one after the other.
-_BETWEEN_DEVICES: Final = timedelta(minutes=4)
+#: Who measures with several devices takes one after the other.
+BETWEEN_DEVICES: Final = timedelta(minutes=4)
 
 
 class Diary:
@@ -101,7 +101,7 @@ class Diary:
         )
         # The last minutes of a window are left for the readings themselves.
         latest = until - timedelta(minutes=15)
-        at = min(max(habit + jitter, since), latest) + activity_place * _BETWEEN_DEVICES
+        at = min(max(habit + jitter, since), latest) + activity_place * BETWEEN_DEVICES
         at = at.replace(microsecond=0)
         return at if self._is_measuring(at) else None
 

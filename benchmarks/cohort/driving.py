@@ -13,6 +13,7 @@ from benchmarks.cohort import measuring, nurses, records
 from benchmarks.cohort.admitting import FAMILY_OF_CODE, admitted, answered
 from benchmarks.cohort.averages import Averages
 from benchmarks.cohort.courses import RED, YELLOW
+from benchmarks.cohort.diary import BETWEEN_DEVICES
 from benchmarks.cohort.generating import Case as Simulated
 from benchmarks.cohort.measuring import Produced
 from benchmarks.cohort.outcomes import is_about
@@ -39,9 +40,10 @@ _NOTE: Final = "Simulated."
 
 @dataclass(slots=True, kw_only=True)
 class Driven:
-    """What came of one patient: alerts, requests to measure again, what was measured then.
+    """What came of one patient: alerts, requests to measure again, and what was measured for them.
 
-    ``inputs`` counts readings, failed attempts and answers that were judged.
+    ``requested`` is also what was measured after reminders. ``inputs`` counts readings,
+    failed attempts and answers that were judged.
     """
 
     alerts: list[records.Alert] = field(default_factory=list[records.Alert])
@@ -163,6 +165,8 @@ class _Drive:
         for message in messages:
             if message.kind is Kind.REMEASURE_REQUEST and message.alert_id is not None:
                 self._asked(case.find(message.alert_id), now)
+            elif message.kind is Kind.MEASURE_REMINDER:
+                self._reminded(now)
 
     def _raised(self, alert: Alert, event: Event, now: datetime) -> None:
         level = alert.priority.value
@@ -215,7 +219,24 @@ class _Drive:
         )
         if at is None:
             return
-        for one in self._simulated.home.sit(device, at, readings=1, why=Cause.REQUESTED):
+        self._sit(device, at, readings=1, why=Cause.REQUESTED)
+
+    def _reminded(self, now: datetime) -> None:
+        """Let the patient measure what the plan asks for, if a reminder makes them."""
+        at = self._simulated.home.after_reminder(now)
+        if at is None:
+            return
+        programme = self._parameters.programmes[self._patient.programme]
+        for place, activity in enumerate(programme.activities):
+            self._sit(
+                activity.family,
+                at + place * BETWEEN_DEVICES,
+                readings=activity.readings,
+                why=Cause.REMINDED,
+            )
+
+    def _sit(self, device: str, at: datetime, *, readings: int, why: Cause) -> None:
+        for one in self._simulated.home.sit(device, at, readings=readings, why=why):
             self._driven.requested.append(one)
             self._arrives(one)
 

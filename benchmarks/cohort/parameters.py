@@ -151,6 +151,7 @@ class Behaviour(_Part, frozen=True, kw_only=True):
     jitter_min: float
     gap_s: Bounds
     answers_request: Spread
+    answers_reminder: Spread
     answer_median_min: float
     answer_sigma: float
     asleep: tuple[str, str]

@@ -43,6 +43,7 @@ class Patient:
     is_irregular: bool
     adherence: float
     answers_request: float
+    answers_reminder: float
     breathlessness: float
     health: float
     other: Mapping[str, float] | None
@@ -93,6 +94,7 @@ def patient(parameters: Parameters, number: int) -> Patient:
         is_irregular=draws.uniform("irregular") < programme.irregular_share,
         adherence=of_spread(behaviour.adherence, draws.uniform("adherence")),
         answers_request=of_spread(behaviour.answers_request, draws.uniform("answers request")),
+        answers_reminder=of_spread(behaviour.answers_reminder, draws.uniform("answers reminder")),
         breathlessness=of_spread(
             behaviour.breathlessness_usual, draws.uniform("usual breathlessness")
         ),

@@ -26,6 +26,7 @@ class Cause(StrEnum):
     SCHEDULED = "scheduled"
     UNWELL = "unwell"
     REQUESTED = "requested"
+    REMINDED = "reminded"
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
