@@ -17,7 +17,9 @@ from ingest_service.plans import hours as opening_hours
 from ingest_service.plans import merging, reading
 from ingest_service.plans.default_hours import DEFAULT_HOURS
 from ingest_service.plans.hours import Hours
-from ingest_service.plans.plan import Plan
+from ingest_service.plans.plan import Approval, Plan
+from ingest_service.plans.templates import template
+from ingest_service.plans.templates.template import Template
 from ingest_service.store.callers import Caller
 from ingest_service.store.connections import Connection
 from ingest_service.store.rows import packed
@@ -146,6 +148,15 @@ SELECT p.patient_id, p.id AS plan_id, p.version, p.template_version
  WHERE p.template_id = %(template)s AND p.template_version < %(version)s
    AND p.valid @> %(now)s::timestamptz
  ORDER BY p.patient_id, p.id
+"""
+
+_TEMPLATES: Final = "SELECT id, version, body FROM plan_template ORDER BY id, version"
+
+_PUT_TEMPLATE: Final = """
+INSERT INTO plan_template (id, version, care_provider_id, care_unit_id, narrows_id,
+       narrows_version, approved_by, approved_role, approved_at, body)
+VALUES (%(id)s, %(version)s, %(provider)s, %(unit)s, %(narrows_id)s, %(narrows_version)s, %(by)s,
+        %(role)s, %(at)s, %(body)s)
 """
 
 _PUT_HOURS: Final = """
@@ -352,6 +363,46 @@ async def affected(
     async with connection.cursor(row_factory=class_row(Affected)) as cursor:
         await cursor.execute(_AFFECTED, {"template": template, "version": version, "now": now})
         return await cursor.fetchall()
+
+
+async def templates_of(connection: Connection) -> dict[tuple[str, int], Template]:
+    """Return the regions' and units' own templates.
+
+    Raises:
+        TemplateError: If one cannot be read.
+    """
+    cursor = await connection.execute(_TEMPLATES)
+    return {
+        (row[0], row[1]): template.parse(row[2].encode(), name=f"template {row[0]}")
+        for row in await cursor.fetchall()
+    }
+
+
+async def put_template(
+    connection: Connection,
+    given: Template,
+    *,
+    owner: UUID,
+    is_unit: bool,
+    approval: Approval,
+) -> None:
+    """Add a version of a provider's or a unit's own template."""
+    narrows = given.narrows
+    await connection.execute(
+        _PUT_TEMPLATE,
+        {
+            "id": given.id,
+            "version": given.version,
+            "provider": None if is_unit else owner,
+            "unit": owner if is_unit else None,
+            "narrows_id": narrows.id if narrows else None,
+            "narrows_version": narrows.version if narrows else None,
+            "by": approval.by,
+            "role": approval.role,
+            "at": approval.at,
+            "body": msgspec.json.encode(given).decode(),
+        },
+    )
 
 
 async def put_hours(connection: Connection, rows: Collection[HoursRow]) -> None:

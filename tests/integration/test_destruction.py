@@ -310,17 +310,10 @@ async def test_what_was_destroyed_is_written_down_without_a_name(database: Datab
     # saturation with a pulse, and red; the first two are late, and newer ones are within limits.
     # One average more.
     assert counts == {
-<<<<<<< HEAD
-        "alert": 1, "alert_event": 1, "assignment": 2, "device_record": 4, "identity": 6,
-        "legal_hold": 1, "observation": 6, "observation_change": 8,
-        "observation_history": 2, "patient": 1, "plan": 1, "provenance": 1,
-        "quarantine": 1, "receiver_news": 6, "receiver_patient": 1, "web_session": 1,
-=======
         "alert": 1, "alert_event": 1, "assignment": 2, "average": 1, "device_record": 4,
-        "identity": 7, "legal_hold": 1, "limit_set": 4, "observation": 7,
-        "observation_change": 9, "observation_history": 2, "patient": 1, "provenance": 1,
+        "identity": 7, "legal_hold": 1, "observation": 7, "observation_change": 9,
+        "observation_history": 2, "patient": 1, "plan": 1, "provenance": 1,
         "quarantine": 1, "receiver_news": 7, "receiver_patient": 1, "web_session": 1,
->>>>>>> protocols
     }  # fmt: skip
     assert {each.table: each.rows for each in survey.kept} == {"access_log": 7, "delivery": 6}
     assert len(lived.home.rows("destroyed_record")) == 5

@@ -15,7 +15,6 @@ CREATE TABLE plan_template (
     approved_at      timestamptz NOT NULL,
     body             text NOT NULL,
     PRIMARY KEY (id, version),
-    FOREIGN KEY (narrows_id, narrows_version) REFERENCES plan_template,
     CHECK ((care_provider_id IS NULL) <> (care_unit_id IS NULL))
 );
 
