@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from ingest_service import registration
 from ingest_service.admission.decisions import DecisionError
+from ingest_service.admission.planning import PlanningError
 from ingest_service.commands import (
     canary,
     channels,
@@ -29,6 +30,7 @@ from ingest_service.commands import (
     forget_raw,
     gateways,
     hold,
+    plans,
     quarantine,
     readings,
     receivers,
@@ -57,6 +59,7 @@ from ingest_service.notifying.delivering import Courier
 from ingest_service.observability import Health, Metrics, log_as_json, served
 from ingest_service.outage import rules as outage_rules
 from ingest_service.outage.rules import DEFAULT, OutageRules, RulesError
+from ingest_service.plans.reading import PlanError
 from ingest_service.registration import RegistrationError
 from ingest_service.settings import (
     ClockSettings,
@@ -87,7 +90,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return USAGE
-    except (ConfigurationError, DecisionError, DestructionError, RulesError) as error:
+    except (
+        ConfigurationError,
+        DecisionError,
+        DestructionError,
+        PlanningError,
+        PlanError,
+        RulesError,
+    ) as error:
         print(error, file=sys.stderr)
         return FAILED
     except (RegistrationError, DictionaryError, OSError, psycopg.Error) as error:
@@ -128,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (export, rejudge, release, downtime):
         command.add(commands)
     for timed in (
-        *(channels, quarantine, readings, receivers, gateways, hold, destroy, forget_raw),
+        *(channels, quarantine, readings, receivers, gateways, hold, plans, destroy, forget_raw),
         canary,
     ):
         timed.add(commands, _now)

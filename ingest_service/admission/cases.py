@@ -170,16 +170,12 @@ async def history_of(
     connection: Connection, patient_id: UUID, *, since: datetime, now: datetime
 ) -> History:
     """Return what one patient measured since then, whatever plan it was judged by."""
-    found = await histories.readings(
-        connection,
-        {patient_id: since},
-        codes=list(FAMILY_OF_CODE),
-        until=now + _AHEAD,
-        most=_MOST_READINGS,
-    )
+    wanted = {(patient_id, code): since for code in FAMILY_OF_CODE}
     history = History()
-    for past in found.get(patient_id, ()):
-        history.add(_reading(past))
+    for _, past in await histories.readings(
+        connection, wanted, until=now + _AHEAD, most=_MOST_READINGS
+    ):
+        history.extend(_reading(one) for one in past)
     return history
 
 

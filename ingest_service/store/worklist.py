@@ -33,7 +33,7 @@ SELECT u.id, u.name, p.name AS provider_name,
 # limits and readings as text: a jsonb number would become a float on the way.
 _ALERTS = """
 SELECT id, patient_id, rule, priority, state, raised_at, last_reading_at,
-       limits::text AS limits, readings::text AS readings
+       limits::text AS limits, readings::text AS readings, facts::text AS facts
   FROM alert
  WHERE state <> 'resolved'
    AND care_unit_id = ANY(%(units)s)
@@ -132,7 +132,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAlert:
-    """An unresolved alert; ``limits`` and ``readings`` are JSON text as they were stored."""
+    """An unresolved alert; the last three are JSON text as they were stored."""
 
     id: UUID
     patient_id: UUID
@@ -143,6 +143,7 @@ class OpenAlert:
     last_reading_at: datetime
     limits: str
     readings: str
+    facts: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
