@@ -13,8 +13,10 @@ from uuid import UUID
 
 import msgspec
 
-from benchmarks.cohort import cohort, parameters, telling
+from benchmarks.cohort import cohort, evaluable, parameters, telling
+from benchmarks.cohort.generating import case
 from benchmarks.cohort.parameters import Parameters, ParametersError
+from benchmarks.cohort.plans import plan
 from benchmarks.cohort.records import Alert
 from benchmarks.cohort.report import report
 
@@ -42,6 +44,10 @@ def _run(arguments: argparse.Namespace) -> int:
     is_driven = not (is_given or arguments.plain)
     given: Mapping[UUID, Sequence[Alert]] = read_alerts(arguments.alerts) if is_given else {}
     folder.mkdir(parents=True, exist_ok=True)
+    if arguments.patient is not None:
+        one = case(chosen, arguments.patient - 1)
+        evaluable.write(folder, one, plan(chosen, one.patient))
+        return 0
     outcomes = cohort.run(
         chosen,
         folder,
@@ -69,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=_count, default=os.cpu_count() or 1, help="processes")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--alerts", type=Path, help="judge these (JSON Lines), not the engine's")
+    which.add_argument(
+        "--patient",
+        type=_count,
+        help="write this patient (1 is the first) for hemvital rules evaluate, and stop",
+    )
     which.add_argument("--plain", action="store_true", help="the plain limit alone, no engine")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser

@@ -10,6 +10,7 @@ from typing import Final
 from benchmarks.cohort import records
 from ingest_service.admission.likeness import is_far
 from ingest_service.alerts.history import Answer, Attempt, History, Reading
+from ingest_service.alerts.rules import average
 from ingest_service.plans.limits import Family, Measure
 
 #: LOINC codes and UCUM units, as the server maps them.
@@ -19,7 +20,11 @@ CODES: Final[Mapping[Family, tuple[str, str]]] = {
     Family.SPO2: ("59408-5", "%"),
     Family.BODY_WEIGHT: ("29463-7", "kg"),
 }
-FAMILY_OF_CODE: Final = {code: family.value for family, (code, _) in CODES.items()}
+#: Of observations and of averages: which family an alert's evidence is of.
+FAMILY_OF_CODE: Final[Mapping[str, str]] = {
+    **{code: family.value for family, (code, _) in CODES.items()},
+    average.CODE: Family.BLOOD_PRESSURE.value,
+}
 
 # As admission looks for another person's readings: what it calls a measure, and how much is usual.
 _LIKENESS: Final = {

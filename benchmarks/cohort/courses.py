@@ -57,7 +57,7 @@ class Deterioration:
     crossed_red_at: datetime | None
     ends_at: datetime
     ramps: tuple[Ramp, ...]
-    dyspnoea: Ramp
+    breathlessness: Ramp
     health: Ramp
     is_felt: bool
     silent_from: datetime | None = None
@@ -222,7 +222,7 @@ def _made(
         crossed_red_at=min(reds, default=None),
         ends_at=ends_at,
         ramps=ramps,
-        dyspnoea=felt(course.dyspnoea, "dyspnoea"),
+        breathlessness=felt(course.breathlessness, "breathlessness"),
         health=felt(course.health, "health"),
         is_felt=course.is_felt,
     )

@@ -15,8 +15,8 @@ from benchmarks.cohort.records import Answer, Cause
 
 _HOURS: Final = 24
 _ANSWER_DELAY: Final = timedelta(seconds=20)
-# Who measures with several devices takes one after the other.
-_BETWEEN_DEVICES: Final = timedelta(minutes=4)
+#: Who measures with several devices takes one after the other.
+BETWEEN_DEVICES: Final = timedelta(minutes=4)
 
 
 class Diary:
@@ -52,10 +52,12 @@ class Diary:
             if chance >= behaviour.answers_questions or not self._is_measuring(at):
                 continue
             ill = self._patient.deterioration_at(at)
-            dyspnoea = self._patient.dyspnoea + behaviour.dyspnoea_day_sd * normal(breath)
+            breathlessness = (
+                self._patient.breathlessness + behaviour.breathlessness_day_sd * normal(breath)
+            )
             health = self._patient.health + behaviour.health_day_sd * normal(feeling)
             if ill is not None:
-                dyspnoea += ill.dyspnoea.at(at)
+                breathlessness += ill.breathlessness.at(at)
                 health += ill.health.at(at)
             yield Answer(
                 id=uuid5(self._patient.id, f"answer {day.isoformat()}"),
@@ -63,7 +65,7 @@ class Diary:
                 effective_at=self._home.local(at),
                 received_at=at + _ANSWER_DELAY,
                 answers={
-                    "dyspnoea": str(min(max(round(dyspnoea), 0), 5)),
+                    "breathlessness": str(min(max(round(breathlessness), 0), 10)),
                     "self_rated_health": str(min(max(round(health), 1), 5)),
                 },
             )
@@ -99,7 +101,7 @@ class Diary:
         )
         # The last minutes of a window are left for the readings themselves.
         latest = until - timedelta(minutes=15)
-        at = min(max(habit + jitter, since), latest) + activity_place * _BETWEEN_DEVICES
+        at = min(max(habit + jitter, since), latest) + activity_place * BETWEEN_DEVICES
         at = at.replace(microsecond=0)
         return at if self._is_measuring(at) else None
 

@@ -11,7 +11,9 @@ from typing import Final
 
 from benchmarks.cohort import measuring, nurses, records
 from benchmarks.cohort.admitting import FAMILY_OF_CODE, admitted, answered
+from benchmarks.cohort.averages import Averages
 from benchmarks.cohort.courses import RED, YELLOW
+from benchmarks.cohort.diary import BETWEEN_DEVICES
 from benchmarks.cohort.generating import Case as Simulated
 from benchmarks.cohort.measuring import Produced
 from benchmarks.cohort.outcomes import is_about
@@ -38,9 +40,10 @@ _NOTE: Final = "Simulated."
 
 @dataclass(slots=True, kw_only=True)
 class Driven:
-    """What came of one patient: alerts, requests to measure again, what was measured then.
+    """What came of one patient: alerts, requests to measure again, and what was measured for them.
 
-    ``inputs`` counts readings, failed attempts and answers that were judged.
+    ``requested`` is also what was measured after reminders. ``inputs`` counts readings,
+    failed attempts and answers that were judged.
     """
 
     alerts: list[records.Alert] = field(default_factory=list[records.Alert])
@@ -78,6 +81,7 @@ class _Drive:
             judged_through=self._patient.since,
         )
         self._driven = Driven()
+        self._averages = Averages.of(plan)
         self._messages: dict[datetime, _Message] = {}
         self._coming: list[tuple[datetime, int, Callable[[datetime], None]]] = []
         self._count = 0
@@ -91,6 +95,7 @@ class _Drive:
             broken = Chain(is_whole=False, broken_since=outage.since, cause="gateway_offline")
             self._at(outage.since + _UNHEARD, partial(self._chain, broken))
             self._at(outage.until, partial(self._chain, Chain()))
+        self._await_average(self._patient.since)
         now = self._patient.since
         while (at := self._next(now)) is not None and at < self._patient.until:
             now = at
@@ -133,6 +138,16 @@ class _Drive:
         engine.take_batch(self._case, inputs, now=now)
         self._driven.inputs += len(inputs)
 
+    def _await_average(self, now: datetime) -> None:
+        if (at := self._averages.next_at(now)) is not None:
+            self._at(at, self._average)
+
+    def _average(self, now: datetime) -> None:
+        """Issue the averages of the days that are over, and judge them."""
+        for issued in self._averages.due(self._case.history, now):
+            engine.take_average(self._case, issued, now=now)
+        self._await_average(now)
+
     def _chain(self, chain: Chain, now: datetime) -> None:  # noqa: ARG002 a state, not a moment
         self._case.chains = dict.fromkeys(self._families, chain)
 
@@ -150,6 +165,8 @@ class _Drive:
         for message in messages:
             if message.kind is Kind.REMEASURE_REQUEST and message.alert_id is not None:
                 self._asked(case.find(message.alert_id), now)
+            elif message.kind is Kind.MEASURE_REMINDER:
+                self._reminded(now)
 
     def _raised(self, alert: Alert, event: Event, now: datetime) -> None:
         level = alert.priority.value
@@ -202,7 +219,24 @@ class _Drive:
         )
         if at is None:
             return
-        for one in self._simulated.home.sit(device, at, readings=1, why=Cause.REQUESTED):
+        self._sit(device, at, readings=1, why=Cause.REQUESTED)
+
+    def _reminded(self, now: datetime) -> None:
+        """Let the patient measure what the plan asks for, if a reminder makes them."""
+        at = self._simulated.home.after_reminder(now)
+        if at is None:
+            return
+        programme = self._parameters.programmes[self._patient.programme]
+        for place, activity in enumerate(programme.activities):
+            self._sit(
+                activity.family,
+                at + place * BETWEEN_DEVICES,
+                readings=activity.readings,
+                why=Cause.REMINDED,
+            )
+
+    def _sit(self, device: str, at: datetime, *, readings: int, why: Cause) -> None:
+        for one in self._simulated.home.sit(device, at, readings=readings, why=why):
             self._driven.requested.append(one)
             self._arrives(one)
 

@@ -87,9 +87,15 @@ class Home:
 
     def again(self, family: str, asked_at: datetime) -> datetime | None:
         """Return when the patient measures after a request, or ``None`` if they do not."""
+        return self._answers(f"request {family}", asked_at, self.patient.answers_request)
+
+    def after_reminder(self, reminded_at: datetime) -> datetime | None:
+        """Return when the patient measures after a reminder, or ``None`` if they do not."""
+        return self._answers("reminder", reminded_at, self.patient.answers_reminder)
+
+    def _answers(self, purpose: str, asked_at: datetime, chance: float) -> datetime | None:
         behaviour = self._parameters.behaviour
-        willing, minutes, *_ = self._draws.uniforms(f"request {family}", int(asked_at.timestamp()))
-        chance = self.patient.answers_request
+        willing, minutes, *_ = self._draws.uniforms(purpose, int(asked_at.timestamp()))
         if self.is_asleep(asked_at):
             chance *= behaviour.answers_asleep
         if willing >= chance:

@@ -64,9 +64,14 @@ class Activity(_Part, frozen=True, kw_only=True):
 
 
 class Programme(_Part, frozen=True, kw_only=True):
-    """One kind of patient: how many, what they measure, usual values, limits and rules."""
+    """One kind of patient: how many, what they measure, usual values, limits and rules.
+
+    Rules and confirmation are those of the shipped template where one is named, and of the
+    template or not, those written here come on top.
+    """
 
     share: float
+    template: str | None = None
     monitored_days: int | None = None
     risk: str
     oxygen: bool | None = None
@@ -146,6 +151,7 @@ class Behaviour(_Part, frozen=True, kw_only=True):
     jitter_min: float
     gap_s: Bounds
     answers_request: Spread
+    answers_reminder: Spread
     answer_median_min: float
     answer_sigma: float
     asleep: tuple[str, str]
@@ -153,8 +159,8 @@ class Behaviour(_Part, frozen=True, kw_only=True):
     unscheduled_per_hour: float
     unscheduled_asleep_factor: float
     answers_questions: float
-    dyspnoea_usual: Spread
-    dyspnoea_day_sd: float
+    breathlessness_usual: Spread
+    breathlessness_day_sd: float
     health_usual: Spread
     health_day_sd: float
 
@@ -193,7 +199,7 @@ class Course(_Part, frozen=True, kw_only=True):
     hold_h: Bounds
     recover_h: Bounds
     red_share: float
-    dyspnoea: Bounds = (0.0, 0.0)
+    breathlessness: Bounds = (0.0, 0.0)
     health: Bounds = (0.0, 0.0)
     symptom_lead_h: Bounds = (0.0, 0.0)
     is_felt: bool = True

@@ -43,7 +43,8 @@ class Patient:
     is_irregular: bool
     adherence: float
     answers_request: float
-    dyspnoea: float
+    answers_reminder: float
+    breathlessness: float
     health: float
     other: Mapping[str, float] | None
     has_user_slots: bool
@@ -93,7 +94,10 @@ def patient(parameters: Parameters, number: int) -> Patient:
         is_irregular=draws.uniform("irregular") < programme.irregular_share,
         adherence=of_spread(behaviour.adherence, draws.uniform("adherence")),
         answers_request=of_spread(behaviour.answers_request, draws.uniform("answers request")),
-        dyspnoea=of_spread(behaviour.dyspnoea_usual, draws.uniform("usual dyspnoea")),
+        answers_reminder=of_spread(behaviour.answers_reminder, draws.uniform("answers reminder")),
+        breathlessness=of_spread(
+            behaviour.breathlessness_usual, draws.uniform("usual breathlessness")
+        ),
         health=of_spread(behaviour.health_usual, draws.uniform("usual health")),
         other={
             measure: of_spread(spread, draws.uniform(f"other {measure}"))

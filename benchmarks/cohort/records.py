@@ -26,6 +26,7 @@ class Cause(StrEnum):
     SCHEDULED = "scheduled"
     UNWELL = "unwell"
     REQUESTED = "requested"
+    REMINDED = "reminded"
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,7 +60,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A patient's answers: ``dyspnoea`` 0 to 5, ``self_rated_health`` 1 to 5; more is worse."""
+    """Answers: ``breathlessness`` 0 to 10, ``self_rated_health`` 1 to 5; more is worse."""
 
     id: UUID
     patient_id: UUID

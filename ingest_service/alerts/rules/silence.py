@@ -5,8 +5,10 @@ before an admission. So silence grows: from the reminder of a missed window to y
 by time, or already then where an alert stood open or the last values went the wrong way. Only
 while the chain is whole: else nobody knows, and rule ``unmonitored`` says so.
 
-Time runs from the last valid reading, but silence is not judged before a whole window has been
-missed since: of a plan that measures on Tuesdays nothing is silent on Wednesday.
+Time runs from the last valid reading, or from when a person ended the silence and then knew how
+the patient is: else it would come back at once, however often it is dealt with. But silence is not
+judged before a whole window has been missed since: of a plan that measures on Tuesdays nothing is
+silent on Wednesday.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Final
 from ingest_service.alerts.alert import Facts
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.finding import Finding
+from ingest_service.alerts.outcomes import OUTCOMES
 from ingest_service.alerts.rules.expected import activities, first_missed_after, silent_since
 from ingest_service.plans.limits import Family, Level, Limits
 from ingest_service.plans.plan import Activity, Plan, Silence
@@ -97,7 +100,8 @@ def _steps_of(
     case: Case, plan: Plan, activity: Activity, settings: Silence, at: datetime
 ) -> Iterator[_Step]:
     since = silent_since(case, plan, activity, at)
-    earliest = first_missed_after(plan, activity, since)
+    counted = max([since, *_heard_of(case)])
+    earliest = first_missed_after(plan, activity, counted)
     if earliest is None:
         return
     early, late = settings.yellow_after_h, settings.red_after_h
@@ -106,11 +110,23 @@ def _steps_of(
         levels.append((late, Level.RED))
     for hours, level in levels:
         yield _Step(
-            at=max(since + timedelta(hours=hours), earliest),
+            at=max(counted + timedelta(hours=hours), earliest),
             level=level,
             since=since,
             family=activity.family,
         )
+
+
+def _heard_of(case: Case) -> Iterator[datetime]:
+    """Yield when a person last knew how the patient is: they ended the silence as a true one.
+
+    Who was not reached, or whose silence was somebody's error, was not heard of.
+    """
+    ended = case.ended.get(RULE)
+    if ended is not None and ended.resolved_at is not None:
+        outcome = OUTCOMES.get(ended.outcome or "")
+        if outcome is not None and outcome.is_true is True:
+            yield ended.resolved_at
 
 
 def _is_seen(case: Case, family: Family) -> bool:

@@ -76,7 +76,7 @@ def test_answers_are_numbers() -> None:
         patient_id=UUID(int=99),
         effective_at=_AT,
         received_at=_AT,
-        answers={"dyspnoea": "4"},
+        answers={"breathlessness": "4"},
     )
 
-    assert answered(line).values == {"dyspnoea": Decimal(4)}
+    assert answered(line).values == {"breathlessness": Decimal(4)}

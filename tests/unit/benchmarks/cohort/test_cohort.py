@@ -12,6 +12,7 @@ from benchmarks.cohort import cohort
 from benchmarks.cohort.__main__ import main
 from benchmarks.cohort.generating import case
 from benchmarks.cohort.records import Alert, Answer, Made, Monitored, Reading, Request, Truth
+from ingest_service.commands import rules
 from ingest_service.plans.limits import Measure
 from ingest_service.plans.plan import Plan
 from tests.support.cohorts import small
@@ -121,6 +122,7 @@ def test_plans_have_approval_windows_and_two_sided_limits(files: dict[str, bytes
         assert plan.approval is not None
         assert plan.is_in_force(plan.since)
         assert all(activity.windows for activity in plan.activities)
+        assert plan.template is not None
     oxygen = [plan for plan in plans if plan.programme == "copd_oxygen"]
     assert oxygen
     for plan in oxygen:
@@ -168,3 +170,16 @@ def test_times_are_the_homes_own_and_the_clocks_change() -> None:
     hours = {(offset.total_seconds() / 3600, month) for offset, month in offsets if offset}
     assert {(2.0, 9), (1.0, 11)} <= hours
     assert (1.0, 9) not in hours
+
+
+def test_one_patient_can_be_evaluated_by_hemvitals_own_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--out", str(tmp_path), "--days", "10", "--patient", "2"]) == 0
+
+    plan, readings = str(tmp_path / "plan.json"), str(tmp_path / "readings.jsonl")
+    given = ["--plan", plan, "--readings", readings, "--now", "2026-10-08T12:00:00+02:00"]
+    code = rules.main(["rules", "evaluate", *given])
+
+    assert code == 0
+    assert isinstance(json.loads(capsys.readouterr().out), dict)

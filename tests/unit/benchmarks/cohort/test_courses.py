@@ -107,7 +107,7 @@ def test_an_exacerbation_falls_over_one_to_five_days_after_the_symptoms() -> Non
 
         assert timedelta(days=1) <= fall.full_at - fall.begins_at <= timedelta(days=5)
         assert fall.begins_at - one.onset >= timedelta(hours=12)
-        assert one.dyspnoea.at(fall.begins_at) > 0
+        assert one.breathlessness.at(fall.begins_at) > 0
         assert case.home.body.course("spo2", fall.begins_at) == case.patient.usual["spo2"]
 
 

@@ -166,6 +166,35 @@ def test_a09_silence_grows_from_yellow_to_red() -> None:
     assert red.level is Level.RED
 
 
+def test_silence_that_a_person_has_dealt_with_counts_anew_from_then() -> None:
+    # Else it comes back in the minute after a nurse has rung the patient, each time.
+    case = a_case(None, (at(1, 19), 93))
+    case.ended["silence"] = replace(
+        an_alert("silence"),
+        state=State.RESOLVED,
+        outcome="contacted_no_change",
+        resolved_at=at(3, 9),
+    )
+
+    assert list(silence.judge(case, at=at(3, 19))) == []
+    assert silence.next_at(case, at(3, 10)) == at(4, 9)
+    [yellow] = silence.judge(case, at=at(4, 9))
+    assert (yellow.level, yellow.facts.since) == (Level.YELLOW, at(1, 19))
+    [red] = silence.judge(case, at=at(5, 9))
+    assert red.level is Level.RED
+
+
+def test_a09_silence_of_a_patient_who_was_not_reached_goes_on() -> None:
+    case = a_case(None, (at(1, 19), 93))
+    case.ended["silence"] = replace(
+        an_alert("silence"), state=State.RESOLVED, outcome="not_reached", resolved_at=at(3, 9)
+    )
+
+    [red] = silence.judge(case, at=at(3, 19))
+
+    assert red.level is Level.RED
+
+
 def test_a09_silence_after_falling_values_is_red_at_once() -> None:
     case = a_case(None, (at(1, 6), 93), (at(1, 12), 92), (at(1, 19), 91))
 
