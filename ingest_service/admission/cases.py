@@ -12,9 +12,10 @@ from ingest_service.admission import alert_rows, handing, monitoring
 from ingest_service.alerts import engine, lookback
 from ingest_service.alerts.alert import Alert, Event
 from ingest_service.alerts.case import Case
-from ingest_service.alerts.history import Attempt, History, Reading
+from ingest_service.alerts.history import Answer, Attempt, History, Reading
 from ingest_service.plans.limits import FAMILY_OF_CODE, Family, Measure
-from ingest_service.store import alerts, clocks, deaths, histories, messages, plans
+from ingest_service.store import alerts, answers, clocks, deaths, histories, messages, plans
+from ingest_service.store.answers import PastAnswers
 from ingest_service.store.clocks import Clock, Deadline
 from ingest_service.store.connections import Connection
 from ingest_service.store.histories import Past
@@ -108,6 +109,26 @@ async def look_back(
     for patient_id, past in found.items():
         for one in past:
             cases[patient_id].history.add(_reading(one))
+
+
+async def look_back_answers(
+    connection: Connection, cases: Mapping[UUID, Case], since: Mapping[UUID, datetime]
+) -> None:
+    """Give these cases what was answered since then."""
+    if not since:
+        return
+    for past in await answers.since(connection, list(since), min(since.values())):
+        cases[past.patient_id].history.add(answer_of(past))
+
+
+def answer_of(past: PastAnswers) -> Answer:
+    """Return stored answers as rules see them."""
+    return Answer(
+        response_id=past.id,
+        answered_at=past.answered_at,
+        received_at=past.received_at,
+        values=past.values,
+    )
 
 
 async def look_back_whole(

@@ -101,6 +101,12 @@ async def _look_back(
         if since:
             needed[patient_id] = min(since)
     await cases.look_back(connection, loaded, needed, now=now)
+    answered: dict[UUID, datetime] = {}
+    for patient_id, given in inputs.items():
+        since = [at for one in given if (at := lookback.answers_since(loaded[patient_id], one))]
+        if since:
+            answered[patient_id] = min(since)
+    await cases.look_back_answers(connection, loaded, answered)
 
 
 def _since(case: Case, one: _Input) -> datetime | None:
