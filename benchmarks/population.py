@@ -37,7 +37,7 @@ def population(*, units: int, gateways: int, devices_each: int, probes: int) -> 
         "gateways": [],
         "devices": [],
         "assignments": [],
-        "limit_sets": [],
+        "plans": [],
     }
     for number in range(gateways):
         unit = _id(f"unit-{number % units}")
@@ -86,17 +86,22 @@ def _add_patient(document: dict[str, list[dict[str, Any]]], unit: str, device_id
         }
     )
     _add_device(document, unit, device_id, patient, kind="blood_pressure")
-    for measure, limits in _LIMITS.items():
-        document["limit_sets"].append(
-            {
-                "id": _id(f"{measure}-{device_id}"),
-                "patient_id": patient,
-                "measure": measure,
-                **limits,
-                "approved_by": "bench",
-                "approved_at": _APPROVED_AT,
-            }
-        )
+    document["plans"].append(
+        {
+            "id": _id(f"plan-{device_id}"),
+            "version": 1,
+            "patient_id": patient,
+            "care_unit_id": unit,
+            "programme": "bench",
+            "status": "active",
+            "since": _APPROVED_AT,
+            "approval": {"by": "bench", "role": "physician", "at": _APPROVED_AT},
+            "activities": [{"family": family} for family in _FAMILIES],
+            "limits": _LIMITS,
+            "confirm": {family: {"within_min": 0} for family in _FAMILIES},
+            "on_red": {"in_hours": "-", "out_of_hours": "-"},
+        }
+    )
     return patient
 
 
@@ -118,6 +123,8 @@ def _add_device(
         }
     )
 
+
+_FAMILIES: Final = ("blood_pressure", "spo2", "pulse")
 
 # So wide that everyday readings are judged and none is an alert.
 _LIMITS: Final[Mapping[str, Mapping[str, str]]] = {

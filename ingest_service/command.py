@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from ingest_service import registration
 from ingest_service.admission.decisions import DecisionError
-from ingest_service.canary.numbers import InUseError
+from ingest_service.admission.planning import PlanningError
 from ingest_service.commands import (
     canary,
     channels,
@@ -30,16 +30,17 @@ from ingest_service.commands import (
     forget_raw,
     gateways,
     hold,
+    plans,
     quarantine,
     readings,
     receivers,
+    rejudge,
     release,
 )
 from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
 from ingest_service.commands.release import address_of
 from ingest_service.configuring import ConfigurationError
 from ingest_service.destruction import DestructionError
-from ingest_service.downtime.files import SheetError
 from ingest_service.jobs import clock, notifications
 from ingest_service.jobs import service as jobs
 from ingest_service.jobs.backlog import BacklogMetrics
@@ -51,12 +52,14 @@ from ingest_service.jobs.gateways import GatewayMetrics
 from ingest_service.jobs.listening import ListeningMetrics, listen, note_listening
 from ingest_service.jobs.mailbox import Mailbox
 from ingest_service.jobs.notification_metrics import NotificationMetrics
+from ingest_service.jobs.outage import IncidentMetrics
 from ingest_service.jobs.uplink import Uplink
 from ingest_service.notifying import assembly
 from ingest_service.notifying.delivering import Courier
 from ingest_service.observability import Health, Metrics, log_as_json, served
 from ingest_service.outage import rules as outage_rules
 from ingest_service.outage.rules import DEFAULT, OutageRules, RulesError
+from ingest_service.plans.reading import PlanError
 from ingest_service.registration import RegistrationError
 from ingest_service.settings import (
     ClockSettings,
@@ -88,8 +91,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return USAGE
     except (
-        *(ConfigurationError, DecisionError, DestructionError, RulesError),
-        *(InUseError, SheetError),
+        ConfigurationError,
+        DecisionError,
+        DestructionError,
+        PlanningError,
+        PlanError,
+        RulesError,
     ) as error:
         print(error, file=sys.stderr)
         return FAILED
@@ -128,11 +135,11 @@ def _parser() -> argparse.ArgumentParser:
     add("restored", _restored, "Say that the database was restored: gateways send again.")
     register = add("register", _register, "Write who and what is known from a JSON document.")
     register.add_argument("file", type=Path)
-    for command in (export, release):
+    for command in (export, rejudge, release, downtime):
         command.add(commands)
     for timed in (
-        *(channels, quarantine, readings, receivers, gateways, hold, destroy, forget_raw),
-        *(canary, downtime),
+        *(channels, quarantine, readings, receivers, gateways, hold, plans, destroy, forget_raw),
+        canary,
     ):
         timed.add(commands, _now)
     return parser
@@ -221,6 +228,8 @@ async def _keep_time(settings: JobsSettings, outages: OutageRules) -> None:
     registry.register(passes)
     telling = NotificationMetrics(registry, _now)
     senders = assembly.senders(settings)
+    standing_incidents = IncidentMetrics(_now)
+    registry.register(standing_incidents)
     async with connections.pool(settings.jobs_database, name="hemvital-jobs", size=4) as pool:
         app = jobs.app_of(
             settings.jobs_database,
@@ -247,6 +256,7 @@ async def _keep_time(settings: JobsSettings, outages: OutageRules) -> None:
                 backlog.keep_fresh(pool),
                 standing.keep_fresh(pool),
                 passes.keep_fresh(pool),
+                standing_incidents.keep_fresh(pool),
                 listen(pool, mailbox, uplink, heard),
                 note_listening(pool, uplink, _now),
                 keep_configured(pool, downlink, _now),

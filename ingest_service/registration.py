@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
-from decimal import Decimal
+from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+import msgspec
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+)
 
 from fhir_mappings import identifiers
 from fhir_mappings.identifiers import PersonalIdentity
-from ingest_service.store import destruction, patients, registration
+from ingest_service.plans import checking, reading
+from ingest_service.plans import hours as opening_hours
+from ingest_service.plans.hours import Hours
+from ingest_service.plans.plan import Plan, Status
+from ingest_service.plans.reading import PlanError
+from ingest_service.store import destruction, patients, plans, registration
 from ingest_service.store.connections import Connection
+from ingest_service.store.plans import HoursRow, PlanRow
 from ingest_service.store.registration import (
     AssignmentRow,
     DeviceRow,
     GatewayRow,
-    LimitSetRow,
     PatientRow,
     ProviderRow,
     UnitRow,
@@ -28,7 +40,6 @@ from ingest_service.store.registration import (
 _Text = Annotated[str, Field(min_length=1, max_length=200)]
 _GatewayId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 _Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,7}$")]
-_Limit = Annotated[Decimal, Field(gt=0, le=1000, allow_inf_nan=False)]
 
 
 class RegistrationError(ValueError):
@@ -37,6 +48,26 @@ class RegistrationError(ValueError):
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _plan(given: object) -> Plan:
+    """Return a plan of the document: whole, and approved by somebody unless it is a draft."""
+    plan = reading.decode(msgspec.json.encode(given))
+    found = checking.faults(plan)
+    if plan.status is not Status.DRAFT:
+        if plan.approval is None:
+            found.append("plan.approval: who approved it must be stated, or it is a draft")
+        if plan.status is Status.ACTIVE:
+            found += checking.unready(plan)
+    elif plan.approval is not None:
+        found.append("plan.approval: a draft is approved by nobody")
+    if found:
+        raise PlanError("; ".join(found))
+    return plan
+
+
+def _hours(given: object) -> Hours:
+    return opening_hours.decode(msgspec.json.encode(given))
 
 
 class CareProvider(_Part):
@@ -112,31 +143,13 @@ class Assignment(_Part):
     decided_by: _Text
 
 
-class LimitSet(_Part):
-    """One measure's limits for one patient."""
+class UnitHours(_Part):
+    """When a care unit is open; docs/reference/opening-hours.md."""
 
-    id: UUID
-    patient_id: UUID
-    measure: Literal["systolic", "diastolic", "pulse", "spo2"]
-    red_low: _Limit | None = None
-    yellow_low: _Limit | None = None
-    yellow_high: _Limit | None = None
-    red_high: _Limit | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-    approved_by: _Text
-    approved_at: AwareDatetime
-
-    @model_validator(mode="after")
-    def _is_in_order(self) -> Self:
-        """Red lies outside yellow: else a value would be red before it is yellow."""
-        given = [self.red_low, self.yellow_low, self.yellow_high, self.red_high]
-        limits = [limit for limit in given if limit is not None]
-        if not limits:
-            raise ValueError("at least one limit is needed")
-        if limits != sorted(limits):
-            raise ValueError("limits must rise: red_low, yellow_low, yellow_high, red_high")
-        return self
+    care_unit_id: UUID
+    hours: Annotated[Hours, PlainValidator(_hours)]
+    decided_by: _Text
+    decided_at: AwareDatetime
 
 
 class Registration(_Part):
@@ -148,7 +161,8 @@ class Registration(_Part):
     gateways: tuple[Gateway, ...] = ()
     devices: tuple[Device, ...] = ()
     assignments: tuple[Assignment, ...] = ()
-    limit_sets: tuple[LimitSet, ...] = ()
+    care_unit_hours: tuple[UnitHours, ...] = ()
+    plans: tuple[Annotated[Plan, PlainValidator(_plan)], ...] = ()
 
 
 def read(path: Path) -> Registration:
@@ -176,7 +190,7 @@ async def register(connection: Connection, document: Registration) -> None:
     """
     rows = list(_patient_rows(document.patients))
     concerned = {row.id for row in rows}
-    concerned |= {one.patient_id for one in (*document.assignments, *document.limit_sets)}
+    concerned |= {one.patient_id for one in (*document.assignments, *document.plans)}
     async with connection.transaction():
         await patients.lock(connection, concerned)
         if gone := await destruction.destroyed_among(connection, concerned):
@@ -201,9 +215,64 @@ async def register(connection: Connection, document: Registration) -> None:
         await registration.put_assignments(
             connection, [AssignmentRow(**one.model_dump()) for one in document.assignments]
         )
-        await registration.put_limits(
-            connection, [LimitSetRow(**one.model_dump()) for one in document.limit_sets]
+        await plans.put_hours(connection, [_hours_row(one) for one in document.care_unit_hours])
+        for index, plan in enumerate(document.plans):
+            await _put_plan(connection, plan, f"plans.{index}")
+
+
+async def _put_plan(connection: Connection, plan: Plan, place: str) -> None:
+    """Write a plan's version; the same again changes nothing, another one ends the one before."""
+    known = await plans.versions(connection, plan.id)
+    body = reading.encode(plan)
+    if any(one.version == plan.version for one in known):
+        if all(one.body != body for one in known if one.version == plan.version):
+            raise RegistrationError(
+                f"{place}.version: version {plan.version} of plan {plan.id} says something else; "
+                "a change is a new version, approved anew"
+            )
+        return
+    if any(one.version > plan.version or one.patient_id != plan.patient_id for one in known):
+        raise RegistrationError(
+            f"{place}: plan {plan.id} is another patient's, or has a later version already"
         )
+    begins = plan.since
+    if plan.approval is not None and known:
+        begins = max(plan.since, plan.approval.at)
+        await plans.end(connection, plan.id, begins)
+    await plans.add(connection, [_plan_row(plan, body, begins)])
+
+
+def _plan_row(plan: Plan, body: str, begins: datetime) -> PlanRow:
+    approval = plan.approval
+    is_in_force = plan.status is Status.ACTIVE
+    return PlanRow(
+        id=plan.id,
+        version=plan.version,
+        patient_id=plan.patient_id,
+        care_unit_id=plan.care_unit_id,
+        programme=plan.programme,
+        status=plan.status,
+        valid_from=begins if is_in_force else None,
+        valid_until=plan.until if is_in_force else None,
+        template_id=plan.template.id if plan.template else None,
+        template_version=plan.template.version if plan.template else None,
+        approved_by=approval.by if approval else None,
+        approved_role=approval.role if approval else None,
+        approved_at=approval.at if approval else None,
+        written_by=approval.by if approval else "registration",
+        written_at=approval.at if approval else plan.since,
+        reason="registered",
+        body=body,
+    )
+
+
+def _hours_row(given: UnitHours) -> HoursRow:
+    return HoursRow(
+        care_unit_id=given.care_unit_id,
+        body=msgspec.json.encode(given.hours).decode(),
+        written_by=given.decided_by,
+        written_at=given.decided_at,
+    )
 
 
 def _patient_rows(given: Iterable[Patient]) -> Iterable[PatientRow]:

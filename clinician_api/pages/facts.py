@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
-from ingest_service.alerts.finding import Evidence
-from ingest_service.plans.limits import Level, Limits, Measure
-
-Side = Literal["high", "low"]
+from ingest_service.alerts.alert import NO_FACTS, Evidence, Facts
+from ingest_service.plans.limits import Limits, Measure
 
 _LIMITS: Final = msgspec.json.Decoder(dict[Measure, Limits])
+_FACTS: Final = msgspec.json.Decoder(Facts)
 _READINGS: Final = msgspec.json.Decoder(tuple[Evidence, ...])
 
 
@@ -36,20 +34,9 @@ def readings(text: str) -> Sequence[Evidence]:
         return ()
 
 
-def crossed(limits: Limits, value: Decimal) -> tuple[Side, Level] | None:
-    """Return side and level of the outermost limit that a value lies beyond, or None."""
-    level = limits.level(value)
-    if level is None:
-        return None
-    return ("high" if limits.is_high(value, level) else "low"), level
-
-
-def bound(limits: Limits, side: Side, level: Level) -> Decimal | None:
-    """Return the limit of that side and level, else the other level's on that side."""
-    red, yellow = (
-        (limits.red_high, limits.yellow_high)
-        if side == "high"
-        else (limits.red_low, limits.yellow_low)
-    )
-    first, second = (red, yellow) if level is Level.RED else (yellow, red)
-    return second if first is None else first
+def noted(text: str) -> Facts:
+    """Return what the rule noted; nothing where the text's shape is not known."""
+    try:
+        return _FACTS.decode(text)
+    except msgspec.DecodeError:
+        return NO_FACTS

@@ -10,8 +10,8 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from clinician_api.pages.facts import Side, bound, crossed
 from ingest_service.plans.limits import Level, Limits
+from ingest_service.wording.crossing import Side, bound, crossed
 
 WIDTH: Final = 124
 HEIGHT: Final = 36

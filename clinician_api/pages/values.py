@@ -10,10 +10,10 @@ from functools import cache
 from typing import Final
 
 from clinician_api.fhir import codings
-from clinician_api.pages import sentences
 from clinician_api.pages.times import Reader
 from ingest_service.plans.limits import Level, Limits, Measure
 from ingest_service.store.worklist import Measured
+from ingest_service.wording import sentences
 from ingest_service.wording.catalogue import Catalogue
 
 # From here on the time between measuring and arriving is worth a word.

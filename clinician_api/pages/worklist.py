@@ -11,7 +11,7 @@ from uuid import UUID
 
 from markupsafe import Markup
 
-from clinician_api.pages import facts, sentences, sparkline, values
+from clinician_api.pages import facts, sparkline, values
 from clinician_api.pages.people import Person, person
 from clinician_api.pages.sparkline import Point
 from clinician_api.pages.times import Reader
@@ -20,6 +20,7 @@ from clinician_api.services.worklist import CODE_OF_RULE, CODES, TREND, Worklist
 from ingest_service.alerts.unowned import RED_WITHIN
 from ingest_service.plans.limits import Limits
 from ingest_service.store.worklist import ListedPatient, OpenAlert
+from ingest_service.wording import sentences
 from ingest_service.wording.catalogue import Catalogue
 
 _KEPT: Final = 1000  # rows whose words and charts are kept, of all units and languages
@@ -185,7 +186,7 @@ def _alert_row(
 
 def _alert(alert: OpenAlert, reader: Reader) -> Alert:
     catalogue = reader.catalogue
-    told = _told(catalogue, alert.rule, alert.limits, alert.readings)
+    told = _told(catalogue, alert.rule, alert.limits, alert.readings, alert.facts)
     late = ""
     if told.last_at is not None and alert.raised_at - told.last_at >= values.LATE:
         late = catalogue.gettext("measured %(measured)s, came %(came)s") % {
@@ -202,7 +203,9 @@ def _alert(alert: OpenAlert, reader: Reader) -> Alert:
 
 
 @lru_cache(maxsize=_KEPT)  # an alert's facts never change, and pages are asked for all the time
-def _told(catalogue: Catalogue, rule: str, limits_text: str, readings_text: str) -> Told:
+def _told(
+    catalogue: Catalogue, rule: str, limits_text: str, readings_text: str, facts_text: str
+) -> Told:
     limits, found = facts.limits(limits_text), facts.readings(readings_text)
     used = [reading for reading in found if not reading.is_withdrawn]
     last = used[-1] if used else None
@@ -212,7 +215,7 @@ def _told(catalogue: Catalogue, rule: str, limits_text: str, readings_text: str)
     limit = "" if last is None else sentences.limit(catalogue, rule, limits, last)
     return Told(
         sentence=(
-            sentences.reason(catalogue, rule, limits, used)
+            sentences.sentence(catalogue, rule, limits, used, facts.noted(facts_text))
             if used or not found
             else sentences.all_taken_back(catalogue)
         ),

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from clinician_api.fhir import codings
 from ingest_service.plans.limits import Limits, Measure
-from ingest_service.store import access, worklist
+from ingest_service.store import access, plans, worklist
 from ingest_service.store.access import Session
 from ingest_service.store.callers import Caller
 from ingest_service.store.connections import Connection
@@ -83,7 +83,7 @@ async def read(
         until=until,
         limit=_MOST_POINTS,
     )
-    limits = await worklist.limits(connection, caller, ids, now=now)
+    in_force = await plans.of_caller(connection, caller, ids, at=now)
     valueless = await worklist.valueless_records(
         connection, caller, ids, since=now - _FRAMES, until=until
     )
@@ -94,7 +94,7 @@ async def read(
         patients=patients,
         latest=_latest_by_patient(latest),
         trends={each.patient_id: each for each in trends},
-        limits=_limits_by_patient(limits),
+        limits={patient_id: plan.limits_at(now) for patient_id, plan in in_force.items()},
         valueless=valueless,
         quarantine=await worklist.quarantine(connection, caller),
         is_cut=len(alerts) == _MOST_ALERTS or len(patients) == len(alerted) + _MOST_PATIENTS,
@@ -114,18 +114,4 @@ def _latest_by_patient(rows: Sequence[Measured]) -> dict[UUID, dict[str, Measure
     found = dict[UUID, dict[str, Measured]]()
     for row in rows:
         found.setdefault(row.patient_id, {})[row.code] = row
-    return found
-
-
-def _limits_by_patient(
-    rows: Sequence[worklist.MeasureLimits],
-) -> dict[UUID, dict[Measure, Limits]]:
-    found = dict[UUID, dict[Measure, Limits]]()
-    for row in rows:
-        found.setdefault(row.patient_id, {})[Measure(row.measure)] = Limits(
-            red_low=row.red_low,
-            yellow_low=row.yellow_low,
-            yellow_high=row.yellow_high,
-            red_high=row.red_high,
-        )
     return found

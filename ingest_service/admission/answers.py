@@ -72,7 +72,8 @@ async def admit(
             return False
         loaded = await cases.load(connection, locked, now=now)
         case = loaded[patient_id]
-        await cases.look_back_answers(connection, loaded, {patient_id: given.answered_at - _BACK})
+        for past in await answers.since(connection, [patient_id], given.answered_at - _BACK):
+            case.history.add(cases.answer_of(past))
         one = Answer(
             response_id=given.id,
             answered_at=given.answered_at,

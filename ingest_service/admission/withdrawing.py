@@ -12,6 +12,7 @@ from ingest_service.admission import cases
 from ingest_service.admission.revising import Decision
 from ingest_service.alerts import engine
 from ingest_service.alerts.case import Case
+from ingest_service.alerts.history import Reading
 from ingest_service.plans.limits import FAMILY_OF_CODE
 from ingest_service.store.connections import Connection
 from ingest_service.store.patients import Patient
@@ -53,6 +54,9 @@ async def withdraw(
     loaded = await _loaded(connection, gone, patients, now)
     for patient_id, case in loaded.items():
         ids = {one.id for one in gone if one.patient_id == patient_id}
+        for one in gone:
+            if one.id in ids and (known := _known(one)) is not None:
+                case.history.add(known)  # what was stored of it is taken back already
         engine.take_back(case, ids, by=decision.by, why=decision.why, now=now)
     told = cases.told(loaded.values())
     await cases.write(connection, loaded.values(), patients, now=now)
@@ -82,6 +86,22 @@ async def uncover(
     told = cases.told(loaded.values())
     await cases.write(connection, loaded.values(), patients, now=now)
     return told
+
+
+def _known(one: Gone) -> Reading | None:
+    """Return what was taken back as the rules knew it: its place is all that matters now."""
+    family = FAMILY_OF_CODE.get(one.code)
+    if family is None:
+        return None
+    return Reading(
+        observation_id=one.id,
+        code=one.code,
+        family=family,
+        values={},
+        unit=cases.UNITS[family],
+        effective_at=one.effective_at,
+        received_at=one.effective_at,
+    )
 
 
 async def _loaded(

@@ -19,8 +19,6 @@ from ingest_service.plans.plan import Baseline, ChangeOverDays, Plan, Sustained,
 
 #: An episode beyond limits is followed back so far.
 EPISODE: Final = episodes.LONGEST
-#: What was answered before, to which a rise is measured.
-_ANSWERS: Final = timedelta(days=30)
 # A home's day begins before that of UTC, and the readings of a run before the last of them.
 _SLACK: Final = timedelta(days=2)
 
@@ -39,16 +37,6 @@ def since(case: Case, one: Reading | Attempt | Answer) -> datetime | None:
             at, spans = one.answered_at, _of_answer(plan)
     furthest = max(spans, default=None)
     return None if furthest is None else at - furthest
-
-
-def answers_since(case: Case, one: Reading | Attempt) -> datetime | None:
-    """Return from when on the patient's answers are needed, or None: they are not."""
-    rules = [rule for rule in case.plan.rules if isinstance(rule, Symptom)] if case.plan else []
-    if isinstance(one, Reading):
-        rules = [rule for rule in rules if rule.beyond in one.values]
-    if not rules:
-        return None
-    return one.effective_at - max(timedelta(hours=rule.within_h) for rule in rules) - _ANSWERS
 
 
 def furthest(plan: Plan | None) -> timedelta:

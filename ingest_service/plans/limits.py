@@ -56,7 +56,9 @@ FAMILY_OF_CODE: Final[Mapping[str, Family]] = {
 }
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Limits(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """One measure's limits; a side or a level that is not set does not alert.
 
     A value *at* a limit is within it: "red above 180" lets 180 pass. Beyond an immediate limit a

@@ -12,12 +12,24 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from ingest_service.plans.limits import Family, Level, Limits, Measure
-from ingest_service.plans.windows import Condition, Window
+from ingest_service.plans.windows import Condition, PartOfDay, Window
+
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+Who = Annotated[str, Meta(min_length=1, max_length=200)]
+Words = Annotated[str, Meta(min_length=1, max_length=2000)]
+Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})?$")]
+_Moment = Annotated[datetime, Meta(tz=True)]
+_Count = Annotated[int, Meta(ge=1, le=60)]
+_Days = Annotated[int, Meta(ge=1, le=366)]
+_Hours = Annotated[int, Meta(ge=1, le=24 * 60)]
+_Minutes = Annotated[int, Meta(ge=1, le=24 * 60)]
 
 
 class Status(StrEnum):
@@ -38,6 +50,21 @@ class Risk(StrEnum):
     HIGH = "high"
 
 
+class Fact(StrEnum):
+    """What decides whether limits may be used for a patient; one that is not stated is unknown.
+
+    ``baseline_known``: the patient's usual saturation was measured while well.
+    """
+
+    COPD = "copd"
+    HOME_OXYGEN = "home_oxygen"
+    RETAINS_CO2 = "retains_co2"
+    USUALLY_LOW_SATURATION = "usually_low_saturation"
+    BASELINE_KNOWN = "baseline_known"
+    PREGNANT = "pregnant"
+    HEART_FAILURE = "heart_failure"
+
+
 class Side(StrEnum):
     """Which side of a limit is meant."""
 
@@ -56,16 +83,24 @@ class YellowReading(StrEnum):
 class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who approved: a clinician's HSA-id, their role, and when."""
 
-    by: str
-    role: str
-    at: datetime
+    by: Who
+    role: Who
+    at: _Moment
 
 
 class TemplateUse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The template that a plan came from, and its version."""
 
-    id: str
+    id: Name
+    version: Annotated[int, Meta(ge=1)]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A plan that went into a merged one."""
+
+    id: UUID
     version: int
+    programme: str
 
 
 class Oxygen(
@@ -84,13 +119,24 @@ class Activity(
 
     Without windows it may be measured at any time and is never missed. ``protocol`` names a home
     blood-pressure protocol by id; with ``course_start`` its average is of the days from then on,
-    once, else of the last days, each day anew.
+    once, else of the last days, each day anew. ``since``: nothing was expected before, where that
+    is later than the plan's own beginning.
     """
 
     family: Family
-    windows: tuple[Window, ...] = ()
-    protocol: str | None = None
+    windows: Annotated[tuple[Window, ...], Meta(max_length=24)] = ()
+    protocol: Name | None = None
     course_start: date | None = None
+    since: _Moment | None = None
+
+
+class Target(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What is aimed at (a Goal); it alerts nobody, the limits do."""
+
+    low: Decimal | None = None
+    high: Decimal | None = None
 
 
 class Usual(
@@ -98,13 +144,13 @@ class Usual(
 ):
     """The patient's usual range of a measure, as a clinician states it, for a part of the day.
 
-    ``part_of_day`` is night, morning, day or evening; without it the whole day is meant.
+    Without ``part_of_day`` the whole day is meant.
     """
 
     measure: Measure
     low: Decimal
     high: Decimal
-    part_of_day: str | None = None
+    part_of_day: PartOfDay | None = None
 
 
 class TemporaryLimits(
@@ -114,21 +160,21 @@ class TemporaryLimits(
 
     measure: Measure
     limits: Limits
-    since: datetime
-    until: datetime
-    by: str
-    reason: str
+    since: _Moment
+    until: _Moment
+    by: Who
+    reason: Words
 
 
 class Pause(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """Nothing is expected meanwhile; what is measured all the same is judged. May be open-ended."""
+    """Nothing is expected meanwhile; what is measured all the same is judged. May have no end."""
 
-    since: datetime
-    reason: str
-    by: str
-    until: datetime | None = None
+    since: _Moment
+    reason: Words
+    by: Who
+    until: _Moment | None = None
 
 
 class Confirm(
@@ -140,7 +186,7 @@ class Confirm(
     without one it is red all the same. Zero minutes: no confirmation is asked for.
     """
 
-    within_min: int = 15
+    within_min: Annotated[int, Meta(ge=0, le=120)] = 15
     yellow: YellowReading = YellowReading.ALERTS
 
 
@@ -149,111 +195,165 @@ class OnRed(
 ):
     """What to do on red, in the clinician's own words; out of hours it must be stated (A12)."""
 
-    in_hours: str
-    out_of_hours: str
+    in_hours: Words
+    out_of_hours: Words | None = None
     tell_patient: bool = True
     tell_kin: bool = False
 
 
-class Sustained(msgspec.Struct, tag="sustained", frozen=True, kw_only=True, omit_defaults=True):
+class Sustained(
+    msgspec.Struct,
+    tag="sustained",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+):
     """Beyond a limit on ``count`` of the last ``of`` readings or days with readings.
 
     Without ``limit`` the yellow limit of that side is meant.
     """
 
-    id: str
+    id: Name
     measure: Measure
     side: Side
-    count: int
-    of: int
-    unit: str = "days"  # or "readings"
+    count: _Count
+    of: _Count
+    unit: Literal["days", "readings"] = "days"
     limit: Decimal | None = None
     level: Level = Level.YELLOW
 
 
-class Baseline(msgspec.Struct, tag="baseline", frozen=True, kw_only=True, omit_defaults=True):
+class Baseline(
+    msgspec.Struct,
+    tag="baseline",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+):
     """Further than ``distance`` from the patient's own usual, ``count`` readings in a row.
 
     The usual is what the plan states, else the median of ``days`` days with at least ``fewest``
     readings in the same part of the day.
     """
 
-    id: str
+    id: Name
     measure: Measure
     side: Side
     distance: Decimal
-    count: int = 2
-    days: int = 28
-    fewest: int = 10
+    count: _Count = 2
+    days: _Days = 28
+    fewest: _Count = 10
     is_by_part_of_day: bool = True
     level: Level = Level.YELLOW
 
 
-class AverageAbove(msgspec.Struct, tag="average", frozen=True, kw_only=True, omit_defaults=True):
+class AverageAbove(
+    msgspec.Struct,
+    tag="average",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+):
     """The protocol's average beyond limits of its own."""
 
-    id: str
+    id: Name
     limits: Mapping[Measure, Limits]
 
 
-class ChangeOverDays(msgspec.Struct, tag="change", frozen=True, kw_only=True, omit_defaults=True):
+class ChangeOverDays(
+    msgspec.Struct,
+    tag="change",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+):
     """A rise or a fall of at least so much over so many days; for weight, never for SpO2 (A14)."""
 
-    id: str
+    id: Name
     measure: Measure
-    days: int
+    days: _Days
     rise: Decimal | None = None
     fall: Decimal | None = None
     level: Level = Level.YELLOW
 
 
-class Symptom(msgspec.Struct, tag="symptom", frozen=True, kw_only=True, omit_defaults=True):
+class Symptom(
+    msgspec.Struct,
+    tag="symptom",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+):
     """An answer at or beyond ``at_least``, or risen by ``rise`` since the one before.
 
     With ``beyond`` only together with a value of that measure beyond its yellow limit within
     ``within_h`` hours before or after.
     """
 
-    id: str
-    question: str
+    id: Name
+    question: Annotated[str, Meta(min_length=1, max_length=100)]
     at_least: Decimal | None = None
     rise: Decimal | None = None
     beyond: Measure | None = None
-    within_h: int = 12
+    within_h: _Hours = 12
     level: Level = Level.YELLOW
 
 
 class FailedAttempts(
-    msgspec.Struct, tag="attempts", frozen=True, kw_only=True, omit_defaults=True
+    msgspec.Struct,
+    tag="attempts",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
 ):
     """So many failed attempts in a window without a valid one (A3); red with a bad symptom."""
 
-    id: str = "attempts"
-    count: int = 3
-    within_min: int = 30
+    id: Name = "attempts"
+    count: _Count = 3
+    within_min: _Minutes = 30
     level: Level = Level.YELLOW
 
 
-class Missed(msgspec.Struct, tag="missed", frozen=True, kw_only=True, omit_defaults=True):
+class Missed(
+    msgspec.Struct,
+    tag="missed",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+):
     """``count`` of the last ``of`` windows without a valid reading; one reminds the patient."""
 
-    id: str = "missed"
-    count: int = 2
-    of: int = 3
+    id: Name = "missed"
+    count: _Count = 2
+    of: _Count = 3
     is_reminding: bool = True
     level: Level = Level.BLUE
 
 
-class Silence(msgspec.Struct, tag="silence", frozen=True, kw_only=True, omit_defaults=True):
+class Silence(
+    msgspec.Struct,
+    tag="silence",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+):
     """No valid reading for so long; the plan's risk says how soon it is clinical (A9).
 
     ``red_on_trend``: red already at ``yellow_after_h`` where a yellow or red was open or the last
     values fell.
     """
 
-    id: str = "silence"
-    yellow_after_h: int = 24
-    red_after_h: int | None = 48
+    id: Name = "silence"
+    yellow_after_h: _Hours = 24
+    red_after_h: _Hours | None = 48
     red_on_trend: bool = True
 
 
@@ -274,35 +374,39 @@ class Plan(
 ):
     """One version of a patient's plan in one programme.
 
-    ``limits`` hold at rest; ``limits_when`` in another condition. A reading in a condition that
-    has no limits of its own is judged by the immediate limits at rest alone (A14).
+    ``since`` and ``until`` are the plan's period, over all versions. ``limits`` hold at rest;
+    ``limits_when`` in another condition. A reading in a condition that has no limits of its own
+    is judged by the immediate limits at rest alone (A14). ``merged_from`` is set by merging alone.
     """
 
     id: UUID
-    version: int
+    version: Annotated[int, Meta(ge=1)]
     patient_id: UUID
     care_unit_id: UUID
-    programme: str
+    programme: Annotated[str, Meta(min_length=1, max_length=100)]
     status: Status
-    since: datetime
-    until: datetime | None = None
+    since: _Moment
+    until: _Moment | None = None
     approval: Approval | None = None
     template: TemplateUse | None = None
     time_zone: str = "Europe/Stockholm"
     risk: Risk = Risk.MEDIUM
-    facts: Mapping[str, bool] = {}
+    facts: Mapping[Fact, bool] = {}
     oxygen: Oxygen = Oxygen()
-    activities: tuple[Activity, ...] = ()
+    activities: Annotated[tuple[Activity, ...], Meta(max_length=16)] = ()
+    targets: Mapping[Measure, Target] = {}
     limits: Mapping[Measure, Limits] = {}
     limits_when: Mapping[Condition, Mapping[Measure, Limits]] = {}
-    temporary: tuple[TemporaryLimits, ...] = ()
-    usual: tuple[Usual, ...] = ()
+    temporary: Annotated[tuple[TemporaryLimits, ...], Meta(max_length=100)] = ()
+    usual: Annotated[tuple[Usual, ...], Meta(max_length=25)] = ()
     confirm: Mapping[Family, Confirm] = {}
-    rules: tuple[RuleSettings, ...] = ()
+    rules: Annotated[tuple[RuleSettings, ...], Meta(max_length=40)] = ()
     on_red: OnRed | None = None
-    pauses: tuple[Pause, ...] = ()
-    language: str = "sv"
-    kin_language: str | None = None
+    pauses: Annotated[tuple[Pause, ...], Meta(max_length=100)] = ()
+    language: Language = "sv"
+    kin_language: Language | None = None
+    permanent_reason: Words | None = None
+    merged_from: tuple[Part, ...] = ()
 
     def is_in_force(self, at: datetime) -> bool:
         """Tell whether patients are judged by it: active, approved and within its time."""
@@ -335,6 +439,10 @@ class Plan(
                 if one.since <= at < one.until:
                     found[one.measure] = one.limits
         return found
+
+    def since_of(self, activity: Activity) -> datetime:
+        """Return from when on that is expected to be measured."""
+        return self.since if activity.since is None else max(self.since, activity.since)
 
     def confirm_of(self, family: Family) -> Confirm:
         """Return how values of that family are confirmed."""

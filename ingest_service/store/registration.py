@@ -1,4 +1,4 @@
-"""Who and what is known: care units, gateways, patients, devices, assignments and limits.
+"""Who and what is known: care units, gateways, patients, devices and assignments.
 
 Written by the schema's owner from a document until pages do it; writing the same again changes
 nothing. Patients are locked first, as everywhere.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
@@ -99,19 +98,6 @@ SELECT id, device_id, user_index, patient_id, tstzrange(since, until), is_own, d
    SET valid = excluded.valid, is_own = excluded.is_own
 """
 
-_LIMITS: Final = """
-INSERT INTO limit_set (id, patient_id, measure, red_low, yellow_low, yellow_high, red_high, valid,
-       approved_by, approved_at)
-SELECT id, patient_id, measure, red_low, yellow_low, yellow_high, red_high,
-       tstzrange(since, until), approved_by, approved_at
-  FROM json_to_recordset(%s::json)
-       AS row(id uuid, patient_id uuid, measure text, red_low numeric, yellow_low numeric,
-              yellow_high numeric, red_high numeric, since timestamptz, until timestamptz,
-              approved_by text, approved_at timestamptz)
- ORDER BY id
-    ON CONFLICT (id) DO UPDATE SET valid = excluded.valid
-"""
-
 
 class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     """A care provider."""
@@ -181,22 +167,6 @@ class AssignmentRow(msgspec.Struct, frozen=True, kw_only=True):
     decided_by: str
 
 
-class LimitSetRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One measure's limits for one patient; who approved them and when."""
-
-    id: UUID
-    patient_id: UUID
-    measure: str
-    red_low: Decimal | None
-    yellow_low: Decimal | None
-    yellow_high: Decimal | None
-    red_high: Decimal | None
-    since: datetime | None
-    until: datetime | None
-    approved_by: str
-    approved_at: datetime
-
-
 async def put_organisation(
     connection: Connection, providers: Collection[ProviderRow], units: Collection[UnitRow]
 ) -> None:
@@ -221,8 +191,3 @@ async def put_equipment(
 async def put_assignments(connection: Connection, rows: Collection[AssignmentRow]) -> None:
     """Write assignments; of a known one only its time and ownership change."""
     await connection.execute(_ASSIGNMENTS, [packed(rows)])
-
-
-async def put_limits(connection: Connection, rows: Collection[LimitSetRow]) -> None:
-    """Write limit sets; of a known one only its time changes: other limits are another set."""
-    await connection.execute(_LIMITS, [packed(rows)])

@@ -33,7 +33,7 @@ SELECT u.id, u.name, p.name AS provider_name,
 # limits and readings as text: a jsonb number would become a float on the way.
 _ALERTS = """
 SELECT id, patient_id, rule, priority, state, raised_at, last_reading_at,
-       limits::text AS limits, readings::text AS readings
+       limits::text AS limits, readings::text AS readings, facts::text AS facts
   FROM alert
  WHERE state <> 'resolved'
    AND care_unit_id = ANY(%(units)s)
@@ -97,14 +97,6 @@ SELECT wanted.patient_id, wanted.code, points.times, points.values
  WHERE points.times IS NOT NULL
 """
 
-_LIMITS = """
-SELECT patient_id, measure, red_low, yellow_low, yellow_high, red_high
-  FROM limit_set
- WHERE patient_id IN (SELECT id FROM patient
-                       WHERE id = ANY(%(patients)s) AND care_unit_id = ANY(%(units)s))
-   AND valid @> %(now)s
-"""
-
 _FRAMES = """
 SELECT patient_id, device_id, kind, count(*) AS times, max(effective_at) AS latest_at
   FROM device_record
@@ -140,7 +132,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAlert:
-    """An unresolved alert; ``limits`` and ``readings`` are JSON text as they were stored."""
+    """An unresolved alert; the last three are JSON text as they were stored."""
 
     id: UUID
     patient_id: UUID
@@ -151,6 +143,7 @@ class OpenAlert:
     last_reading_at: datetime
     limits: str
     readings: str
+    facts: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,18 +185,6 @@ class Trend:
     code: str
     times: list[datetime]
     values: list[Decimal]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasureLimits:
-    """The limits in force for one measure of one patient; None is no limit on that side."""
-
-    patient_id: UUID
-    measure: str
-    red_low: Decimal | None
-    yellow_low: Decimal | None
-    yellow_high: Decimal | None
-    red_high: Decimal | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,18 +287,6 @@ async def trend(
                 "until": until,
                 "limit": limit,
             },
-        )
-        return await cursor.fetchall()
-
-
-async def limits(
-    connection: AsyncConnection, caller: Caller, patient_ids: Sequence[UUID], *, now: datetime
-) -> list[MeasureLimits]:
-    """Return the limits in force at ``now`` for these patients of the caller's units."""
-    async with connection.cursor(row_factory=class_row(MeasureLimits)) as cursor:
-        await cursor.execute(
-            _LIMITS,
-            {"units": list(caller.care_unit_ids), "patients": list(patient_ids), "now": now},
         )
         return await cursor.fetchall()
 

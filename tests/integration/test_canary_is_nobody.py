@@ -244,6 +244,17 @@ async def test_a_day_later_nothing_of_it_is_left_and_nobody_else_is_touched(
     assert (await job(database, home.now)).judged_to == home.now
 
 
+async def test_what_could_not_be_judged_does_not_count_as_judged(database: Database) -> None:
+    now = datetime.now(UTC)
+    bird = await known(database, now)
+    await gave(bird, now)
+    bird.execute("UPDATE alert SET rule = 'could_not_judge'")
+
+    seen = await job(database, now)
+
+    assert (seen.stored_to, seen.judged_to) == (now, None)
+
+
 async def test_what_is_younger_than_a_day_stays_and_its_alert_stands_ten_minutes(
     database: Database,
 ) -> None:

@@ -222,6 +222,34 @@ async def test_a_better_time_moves_a_reading_out_of_an_average(home: Home) -> No
     assert row["systolic"] == 134.9  # 3102 over 23
 
 
+async def test_the_only_reading_that_gets_a_better_time_leaves_its_average_empty(
+    home: Home,
+) -> None:
+    only = reading(home, 3, "07:00", 138, 86)
+    await home.give(only)
+    await issue(home)
+    home.now = OVER + timedelta(hours=8)
+
+    await home.give(home.correction(only.record_id, OVER + timedelta(hours=5)))
+
+    [row] = stored(home)
+    assert (row["version"], row["systolic"]) == (2, None)
+
+
+async def test_an_average_that_rests_on_the_same_gets_no_new_version(home: Home) -> None:
+    made = await measured(home, range(2, 9))
+    await issue(home)
+
+    async with await AsyncConnection.connect(home.database.dsn("hemvital_ingest")) as opened:
+        people = await patients.lock(opened, [ANNA])
+        again = await averages.reissue(
+            opened, {ANNA: [made[8, "07:00"].effective_at]}, people, now=home.now
+        )
+
+    assert again == []
+    assert [row["version"] for row in stored(home)] == [1]
+
+
 async def test_a_reading_of_other_days_changes_nothing(home: Home) -> None:
     await measured(home, range(2, 9))
     await issue(home)

@@ -171,7 +171,7 @@ async def test_a_value_whose_time_is_corrected_hides_nothing_where_it_stood(home
 async def test_a7_the_first_true_red_after_a_false_one_raises_again(home: Home) -> None:
     wrong = home.oximeter("80", ago=timedelta(minutes=20))
     await home.give(wrong, home.oximeter("88", ago=timedelta(minutes=10)))
-    home.execute("UPDATE alert SET state = 'taken'")
+    home.execute("UPDATE alert SET state = 'taken', owner = 'SE2321000016-0N01'")
     await invalidate(home, wrong)
 
     await home.give(home.oximeter("87"))

@@ -63,7 +63,7 @@ def outside() -> Generator[Outside]:
 async def known(database: Database, now: datetime) -> Home:
     """Make the canary known and return its home."""
     async with await AsyncConnection.connect(database.dsn()) as connection:
-        await setup.put(connection, now=now)
+        await setup.put(connection)
     return Home(database=database, gateway_id=nobody.GATEWAY, now=now)
 
 

@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import psycopg
 
 from ingest_service.store import texts
+from tests.support import plan_documents
 
 PERSONNUMMER: Final = "http://electronichealth.se/identifier/personnummer"
 BLOOD_PRESSURE, PULSE, SPO2 = "85354-9", "8867-4", "2708-6"
@@ -76,14 +77,22 @@ class Clinic:
         return patient_id
 
     def limits(self, patient_id: UUID, **measures: tuple[int | None, ...]) -> None:
-        """Approve limits: measure=(red_low, yellow_low, yellow_high, red_high)."""
-        for measure, bounds in measures.items():
-            self._execute(
-                "INSERT INTO limit_set (id, patient_id, measure, red_low, yellow_low,"
-                " yellow_high, red_high, valid, approved_by, approved_at)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, '[2020-01-01,)', 'SE1', '2020-01-01')",
-                [uuid4(), patient_id, measure, *bounds],
-            )
+        """Approve a plan with limits: measure=(red_low, yellow_low, yellow_high, red_high)."""
+        with psycopg.connect(self.dsn) as connection:
+            found = connection.execute(
+                "SELECT care_unit_id FROM patient WHERE id = %s", [patient_id]
+            ).fetchone()
+        assert found
+        names = ("red_low", "yellow_low", "yellow_high", "red_high")
+        limits = {
+            measure: {name: at for name, at in zip(names, bounds, strict=True) if at is not None}
+            for measure, bounds in measures.items()
+        }
+        self.plan(plan_documents.document(patient_id, found[0], limits))
+
+    def plan(self, document: Mapping[str, Any]) -> None:
+        """Write a version of a plan, in force if it is active."""
+        plan_documents.write(self.dsn, document)
 
     def observation(
         self,

@@ -37,7 +37,7 @@ from ingest_service.admission.door import admit
 from ingest_service.admission.incoming import Incoming, take_apart
 from ingest_service.admission.outcome import Outcome
 from ingest_service.registration import Registration
-from tests.support import frames
+from tests.support import frames, plan_documents
 from tests.support.services import Database
 
 # Published test identities (Skatteverket); nobody has them.
@@ -110,20 +110,23 @@ def document(patients: int = 1, limits: Sequence[dict[str, Any]] | None = None) 
                     *((f"cuff-{n}", n) for n in range(2, patients + 1)),
                 ]
             ],
-            "limit_sets": [
-                {
-                    "id": id_of(f"limit-{n}-{limit['measure']}"),
-                    "patient_id": id_of(f"patient-{n}"),
-                    "since": "2020-01-01T00:00:00Z",
-                    "approved_by": "a physician",
-                    "approved_at": "2020-01-01T00:00:00Z",
-                    **limit,
-                }
+            "plans": [
+                plan_documents.document(
+                    id_of(f"patient-{n}"), UNIT, limits_of(given), id=str(id_of(f"plan-{n}"))
+                )
                 for n in range(1, patients + 1)
-                for limit in given
+                if given
             ],
         }
     )
+
+
+def limits_of(given: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return limits as a plan has them."""
+    return {
+        one["measure"]: {name: value for name, value in one.items() if name != "measure"}
+        for one in given
+    }
 
 
 LIMITS: Final[list[dict[str, Any]]] = [
@@ -279,7 +282,7 @@ class Home:
             kept = frames.dictionaries(opened)
         rows = [msgspec.json.decode(text) for (text,) in found]
         for row in rows:
-            if body := row.get("body"):
+            if (body := row.get("body")) and body.startswith("\\x"):
                 row["resource"] = frames.text_of(body, kept)
         return rows
 
@@ -288,6 +291,16 @@ class Home:
         with psycopg.connect(self.database.dsn()) as opened:
             row = opened.execute(f"SELECT count(*) FROM {what}".encode()).fetchone()  # noqa: S608 as above
         return row[0] if row else 0
+
+    def break_plan(self, measure: str = "systolic") -> None:
+        """Let a plan in force hold a limit with which nothing can be compared."""
+        with psycopg.connect(self.database.dsn()) as opened:
+            opened.execute("ALTER TABLE plan DISABLE TRIGGER keep_approved")
+            opened.execute(
+                "UPDATE plan SET body = jsonb_set(body::jsonb,"
+                " ARRAY['limits', %s, 'red_high'], '\"NaN\"')::text",
+                [measure],
+            )
 
     def execute(self, statement: str, *values: object) -> None:
         """Carry out one statement as the owner."""

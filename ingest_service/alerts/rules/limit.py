@@ -25,6 +25,7 @@ from ingest_service.alerts.history import Reading
 from ingest_service.alerts.naming import limit_rule
 from ingest_service.plans.limits import Level, Measure, PlanLimits
 from ingest_service.plans.plan import Plan, YellowReading
+from ingest_service.plans.windows import part_of_day
 
 VERSION: Final = 2
 
@@ -105,10 +106,28 @@ def _red(case: Case, plan: Plan, reading: Reading, limits: PlanLimits, now: date
         level=Level.RED,
         evidence=tuple(evidence),
         limits=_own(reading, limits),
-        facts=Facts(is_unconfirmed=is_doubtful or is_alone),
+        facts=_facts(plan, reading, is_unconfirmed=is_doubtful or is_alone),
         confirm_within=within,
         is_doubtful=is_doubtful,
         is_disproved=second is not None and not is_confirmed,
+    )
+
+
+def _facts(plan: Plan, reading: Reading, *, is_unconfirmed: bool) -> Facts:
+    """Note what is usual for the patient at that time of day, as a clinician stated it."""
+    part = part_of_day(plan.time_zone, reading.effective_at)
+    stated = [
+        each
+        for each in plan.usual
+        if len(reading.values) == 1
+        and each.measure in reading.values
+        and each.part_of_day in {None, part}
+    ]
+    usual = min(stated, key=lambda each: each.part_of_day is None, default=None)
+    return Facts(
+        is_unconfirmed=is_unconfirmed,
+        usual_low=usual and usual.low,
+        usual_high=usual and usual.high,
     )
 
 
@@ -164,7 +183,7 @@ def _yellow(
         level=Level.YELLOW,
         evidence=(*before, evidence),
         limits=_own(reading, limits),
-        facts=Facts(is_unconfirmed=certainty.is_uncertain(reading.flags)),
+        facts=_facts(plan, reading, is_unconfirmed=certainty.is_uncertain(reading.flags)),
         is_doubtful=certainty.is_uncertain(reading.flags),
     )
 

@@ -14,19 +14,19 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from clinician_api.pages import sentences, sparkline, values
+from clinician_api.pages import sparkline, values
 from clinician_api.pages.sparkline import Point
 from clinician_api.pages.times import Reader
 from device_adapters.contract.readings import CuffStatus, SensorStatus
 from ingest_service.alerts.finding import Evidence
 from ingest_service.messages import texts
 from ingest_service.plans.limits import Limits, Measure
-from ingest_service.wording import catalogue
+from ingest_service.wording import catalogue, sentences
 
 CATALOGUES = catalogue.load()
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 NOW = datetime(2026, 11, 23, 9, 42, tzinfo=UTC)
-PAGES = Path(sentences.__file__).parent
+PAGES = Path(values.__file__).parent
 MESSAGES = Path(texts.__file__).parent
 WORDING = Path(catalogue.__file__).parent
 
@@ -138,15 +138,15 @@ def test_reasons(
     swedish: str,
     english: str,
 ) -> None:
-    assert sentences.reason(CATALOGUES["sv"], rule, limits, readings) == swedish
-    assert sentences.reason(CATALOGUES["en"], rule, limits, readings) == english
+    assert sentences.sentence(CATALOGUES["sv"], rule, limits, readings) == swedish
+    assert sentences.sentence(CATALOGUES["en"], rule, limits, readings) == english
 
 
 def written() -> set[str]:
     """Return every text that the code asks a catalogue for."""
     return {
         message if isinstance(message, str) else message[0]
-        for folder in (PAGES, MESSAGES)
+        for folder in (PAGES, MESSAGES, WORDING)
         for _, _, message, _, _ in extract_from_dir(
             str(folder),
             method_map=[("**.py", "python"), ("**/templates/**.html", "jinja2.ext:babel_extract")],

@@ -60,7 +60,7 @@ def test_each_doors_authority_signed_for_its_own_door_only(certificates: Certifi
 def test_private_keys_are_their_owners_only(certificates: Certificates) -> None:
     keys = list(certificates.gateways.directory.parent.rglob("*.key"))
 
-    assert len(keys) == 8  # two authorities, the broker twice, two services, two gateways
+    assert len(keys) == 9  # two authorities, the broker twice, two services, two gateways, canary
     assert {oct(key.stat().st_mode & 0o777) for key in keys} == {"0o600"}
 
 

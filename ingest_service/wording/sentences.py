@@ -10,26 +10,62 @@ from typing import Final
 
 from babel.numbers import get_decimal_symbol
 
-from clinician_api.pages.facts import Side, bound, crossed
-from ingest_service.alerts.finding import Evidence
+from ingest_service.alerts.alert import NO_FACTS, Evidence, Facts
 from ingest_service.plans.limits import Level, Limits, Measure
+from ingest_service.wording import reasons
 from ingest_service.wording.catalogue import Catalogue
+from ingest_service.wording.crossing import Side, bound, crossed
 
 _SHOWN: Final = 2  # readings that the sentence names one by one
 _HOURS_FROM: Final = 120  # minutes; below, they are counted as such
 _DAYS_FROM: Final = 2880
 _PERCENT: Final = {"limit.spo2": "\N{NO-BREAK SPACE}%"}
 _MEASURES: Final[Mapping[str, tuple[Measure, ...]]] = {
+    "limit.body_weight": (Measure.BODY_WEIGHT,),
     "limit.blood_pressure": (Measure.SYSTOLIC, Measure.DIASTOLIC),
     "limit.pulse": (Measure.PULSE,),
     "limit.spo2": (Measure.SPO2,),
 }
 
 
+def sentence(
+    catalogue: Catalogue,
+    rule: str,
+    limits: Mapping[Measure, Limits],
+    used: Sequence[Evidence],
+    facts: Facts = NO_FACTS,
+) -> str:
+    """Return what a nurse reads of one alert: why, and what there is to doubt.
+
+    Args:
+        catalogue: The reader's language.
+        rule: Name of the rule that raised it.
+        limits: Limits in force when it was judged, by measure.
+        used: Readings that it rests on, oldest first.
+        facts: What the rule noted beside them.
+    """
+    _ = catalogue.gettext
+    said = [reasons.of_rule(catalogue, rule, facts, used) or reason(catalogue, rule, limits, used)]
+    if rule.startswith("limit.") and None not in (facts.usual_low, facts.usual_high):
+        usual = {
+            "low": reasons.amount(catalogue, facts.usual_low, None),
+            "high": reasons.amount(catalogue, facts.usual_high, _MEASURES[rule][0]),
+        }
+        said.append(_("Usual %(low)s-%(high)s.") % usual)
+    if rule == "failed_attempts" and facts.question:
+        asked = {"question": facts.question, "answer": facts.answer or "-"}
+        said.append(_("Answered %(answer)s to the question %(question)s.") % asked)
+    if facts.is_without_remeasurement:
+        said.append(_("Asked to measure again, and did not."))
+    elif facts.is_unconfirmed:
+        said.append(_("Unconfirmed."))
+    return " ".join(said)
+
+
 def reason(
     catalogue: Catalogue, rule: str, limits: Mapping[Measure, Limits], used: Sequence[Evidence]
 ) -> str:
-    """Return the sentence for one alert.
+    """Return the sentence for an alert of a single limit, of attempts, or of an error.
 
     Args:
         catalogue: The reader's language.
@@ -166,6 +202,7 @@ def _measured(catalogue: Catalogue) -> Mapping[str, str]:
     _ = catalogue.gettext
     return {
         "limit.blood_pressure": _("Blood pressure %(values)s mmHg, %(limit)s."),
+        "limit.body_weight": _("Weight %(values)s kg, %(limit)s."),
         "limit.pulse": _("Pulse %(values)s per minute, %(limit)s."),
         "limit.spo2": _("Oxygen saturation %(values)s %%, %(limit)s."),
     }
@@ -176,6 +213,7 @@ def _measured_twice(catalogue: Catalogue) -> Mapping[str, str]:
     _ = catalogue.gettext
     return {
         "limit.blood_pressure": _("Blood pressure %(values)s mmHg %(apart)s, %(limit)s."),
+        "limit.body_weight": _("Weight %(values)s kg %(apart)s, %(limit)s."),
         "limit.pulse": _("Pulse %(values)s per minute %(apart)s, %(limit)s."),
         "limit.spo2": _("Oxygen saturation %(values)s %% %(apart)s, %(limit)s."),
     }
@@ -188,6 +226,9 @@ def _measured_often(catalogue: Catalogue) -> Mapping[str, str]:
         "limit.blood_pressure": _(
             "Blood pressure %(values)s mmHg, the last of %(count)d readings within %(span)s,"
             " %(limit)s."
+        ),
+        "limit.body_weight": _(
+            "Weight %(values)s kg, the last of %(count)d readings within %(span)s, %(limit)s."
         ),
         "limit.pulse": _(
             "Pulse %(values)s per minute, the last of %(count)d readings within %(span)s,"
