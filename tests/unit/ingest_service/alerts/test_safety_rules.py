@@ -17,7 +17,7 @@ from ingest_service.alerts.history import Reading
 from ingest_service.messages.message import Kind, Recipient
 from ingest_service.plans.limits import Family, Level, Measure
 from ingest_service.plans.plan import Activity, Baseline, ChangeOverDays, Side, Usual
-from ingest_service.plans.windows import Condition, Window
+from ingest_service.plans.windows import Condition, PartOfDay, Window
 from tests.support.cases import (
     NOW,
     NURSE,
@@ -419,8 +419,10 @@ def test_a14_a_fall_between_two_saturations_is_no_rule() -> None:
 def test_a14_the_usual_is_that_of_the_part_of_the_day() -> None:
     rule = Baseline(id="own", measure=Measure.SPO2, side=Side.LOW, distance=Decimal(2))
     usual = [
-        Usual(measure=Measure.SPO2, low=Decimal(95), high=Decimal(97), part_of_day="day"),
-        Usual(measure=Measure.SPO2, low=Decimal(91), high=Decimal(94), part_of_day="night"),
+        Usual(measure=Measure.SPO2, low=Decimal(95), high=Decimal(97), part_of_day=PartOfDay.DAY),
+        Usual(
+            measure=Measure.SPO2, low=Decimal(91), high=Decimal(94), part_of_day=PartOfDay.NIGHT
+        ),
     ]
     by_day, by_night = (
         take(
