@@ -11,13 +11,15 @@ LOCAL := $(PYTHON) -m deploy.local
 READY := .venv/.ready
 BROWSER_READY := .venv/.ready-browser
 
-# make chaos SEED=7 KILLS=20 · make bench ONLY="decade workers" · make test TESTS="tests/unit -k ports"
+# make chaos SEED=7 KILLS=20 · make cohort PATIENTS=50 · make bench ONLY="decade workers" · make test TESTS="tests/unit -k ports"
 SEED ?= 1
 KILLS ?= 20
 ONLY ?=
 TESTS ?=
 ARCHITECTURE ?=
 DEBIAN ?=
+PARAMETERS ?=
+PATIENTS ?=
 
 # pyright tells about newer versions of itself; ours is locked.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -81,7 +83,7 @@ check: setup ## Check format, lint, types and imports
 test: setup $(BROWSER_READY) ## Run the tests on the real database, broker and radio
 	@exec $(PYTHON) -m pytest -m "not soak" $(TESTS)
 
-.PHONY: demo demo-check chaos bench soak screenshots
+.PHONY: demo demo-check chaos bench cohort soak screenshots
 demo: setup ## Start the whole platform with virtual devices; Ctrl-C ends it
 	@exec $(PYTHON) -m deploy.local.demo
 
@@ -93,6 +95,10 @@ chaos: setup ## Kill processes at seeded moments and count readings (SEED=1 KILL
 
 bench: setup ## Measure what the program exists for, or a part (ONLY=decade)
 	@exec $(PYTHON) -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+cohort: setup ## Simulate patients whose truth is known; judge them (PARAMETERS=p.json PATIENTS=50)
+	@exec $(PYTHON) -m benchmarks.cohort --out .local/cohort \
+	  $(if $(PARAMETERS),--parameters $(PARAMETERS)) $(if $(PATIENTS),--patients $(PATIENTS))
 
 soak: setup $(BROWSER_READY) ## Run the long suites whole
 	@exec $(PYTHON) -m pytest -m soak $(TESTS)

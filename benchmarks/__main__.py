@@ -157,6 +157,12 @@ def _ingest(bench: _Bench) -> _Told:
     return figures, telling.of_ingest(results)
 
 
+def _judging(bench: _Bench) -> _Told:
+    result = judging.run(bench.platform.services, bench.region, newest=bench.at)
+    ratios = {f"{each.name}, {each.readings}": each.ratio for each in result.batches}
+    return asdict(result) | {"ratios": ratios}, judging.tell(result)
+
+
 def _workers(bench: _Bench) -> _Told:
     results = workers.run(
         bench.platform, bench.state, messages=bench.arguments.worker_messages, newest=bench.at
@@ -183,12 +189,6 @@ def _overload(bench: _Bench) -> _Told:
         for result in results
     ]
     return figures, telling.of_overload(results)
-
-
-def _judging(bench: _Bench) -> _Told:
-    del bench
-    results = judging.run()
-    return [asdict(one) | {"ratio": one.ratio} for one in results], judging.tell(results)
 
 
 def _store_path(bench: _Bench) -> _Told:

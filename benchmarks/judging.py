@@ -1,201 +1,282 @@
-"""Judging one reading: a full plan for COPD over a month of history, beside a bare comparison."""
+"""What judging costs: the engine alone, and whole batches with plans beside batches without.
+
+The floor of the second is the same door in the same run: patients without a plan, whose readings
+are stored and not judged.
+"""
 
 from __future__ import annotations
 
-import random
+import asyncio
+import gc
+import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import partial
-from statistics import median
+from itertools import islice
+from random import Random
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from msgspec import structs
+from psycopg import AsyncConnection
+
+from benchmarks import full_plans, mixture
+from benchmarks.databases import Database, fresh
+from benchmarks.population import Population
+from deploy.local.services import Services
+from device_adapters.contract.messages import ReadingRecord, encode
+from device_adapters.contract.readings import PulseOximetry
+from ingest_service.admission.door import admit
+from ingest_service.admission.incoming import Entry, entry_of
 from ingest_service.alerts import engine
 from ingest_service.alerts.case import Case
-from ingest_service.alerts.history import Answer, History, Reading
-from ingest_service.alerts.levels import level_of
-from ingest_service.plans.hours import ResponseTimes, round_the_clock
-from ingest_service.plans.limits import Family, Limits, Measure
-from ingest_service.plans.plan import (
-    Activity,
-    Approval,
-    Baseline,
-    FailedAttempts,
-    Missed,
-    Plan,
-    Side,
-    Silence,
-    Status,
-    Sustained,
-    Symptom,
-)
-from ingest_service.plans.windows import Condition, Window
+from ingest_service.alerts.history import History, Reading
+from ingest_service.plans.limits import Family, Measure
+from ingest_service.store.connections import Connection
+from ingest_service.store.plans import DEFAULT_HOURS
 
-_AT: Final = datetime(2026, 3, 1, 7, tzinfo=UTC)
+_TIMES: Final = 500
 _DAYS: Final = 30
-_READINGS: Final = 300
-_HOURS_OF_DAY: Final = (0, 4, 12)  # after the first of the day
-_PULSE: Final = (65, 85)
-#: Lowest and highest saturation, in percent, of readings that are judged.
-_RANGES: Final = {"within": (91, 95), "mixed": (84, 95), "beyond": (84, 89)}
+_ROUNDS: Final = 12
+_NOW: Final = datetime(2026, 3, 4, 9, 0, tzinfo=UTC)
+_VALUES: Final = {"within limits": "94", "yellow": "89", "red": "82"}
+_SIZES: Final = (16, 256)
+_LOW_EVERY: Final = {"all within limits": 0, "one saturation in ten below": 10}
+_YELLOW: Final = Decimal(89)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """Median CPU for one reading, in microseconds, and of a bare look at its limits."""
+class Batches:
+    """Medians of the rounds: microseconds a reading, with and without plans."""
 
     name: str
-    cpu_us: float
-    worst_us: float
-    floor_us: float
+    readings: int
+    with_plans_us: float
+    without_us: float
+    with_plans_cpu_us: float
+    without_cpu_us: float
 
     @property
     def ratio(self) -> float:
-        """How many bare looks one judgement costs."""
-        return self.cpu_us / self.floor_us
+        """Time with plans ÷ time without."""
+        return self.with_plans_us / self.without_us
 
 
-def run() -> Sequence[Judged]:
-    """Measure each kind of readings."""
-    return [_judged(name, low, high) for name, (low, high) in _RANGES.items()]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """Microseconds of the engine for one reading, and whole batches."""
+
+    engine_us: dict[str, float]
+    batches: list[Batches]
 
 
-def tell(results: Sequence[Judged]) -> Sequence[str]:
-    """Return lines for a person."""
-    return [
-        f"judging, {one.name}: {one.cpu_us:.0f} us a reading (p99 {one.worst_us:.0f}), "
-        f"{one.ratio:.0f} x a bare look at the limits"
-        for one in results
-    ]
+@dataclass(slots=True)
+class _Taken:
+    wall_us: list[float] = field(default_factory=list[float])
+    cpu_us: list[float] = field(default_factory=list[float])
 
 
-def _judged(name: str, low: int, high: int) -> Judged:
-    source = random.Random(5)  # noqa: S311 the same readings each time
-    case = _case(source)
-    readings = [
-        one
-        for number in range(_READINGS)
-        for one in _pair(source, low, high, _AT + timedelta(hours=8 * number))
-    ]
-    limits = _plan().limits
-    costs: list[float] = []
-    for reading in readings:
-        judge = partial(engine.take_reading, case, reading, now=reading.effective_at)
-        costs.append(_cost_us(judge))
-        # Somebody has taken what was raised: else reds escalate without end.
-        case.alerts.update(
-            (alert.rule, replace(alert, due_at=None)) for alert in case.alerts.values()
-        )
-        case.changes.clear()
-        case.messages.clear()
-        case.cancellations.clear()
-    floor = median(_cost_us(partial(level_of, reading.values, limits)) for reading in readings)
-    costs.sort()
-    return Judged(
-        name=name,
-        cpu_us=median(costs),
-        worst_us=costs[len(costs) * 99 // 100],
-        floor_us=floor,
-    )
+def run(services: Services, region: Population, *, newest: datetime) -> Result:
+    """Measure both; the batches on one database, in turn, so that a noisy machine hits both."""
+    thresholds = gc.get_threshold()
+    try:
+        with fresh(services, "hemvital_judging", region.registration) as database:
+            batches = asyncio.run(_batches(database, region, newest))
+    finally:
+        gc.set_threshold(*thresholds)
+    return Result(engine_us=engine_alone(), batches=batches)
 
 
-def _cost_us(do: Callable[[], object]) -> float:
-    began = time.thread_time_ns()
-    do()
-    return (time.thread_time_ns() - began) / 1000
-
-
-def _case(source: random.Random) -> Case:
-    history = History()
-    for day in range(_DAYS, 0, -1):
-        at = _AT - timedelta(days=day)
-        for hours in _HOURS_OF_DAY:
-            for one in _pair(source, 91, 95, at + timedelta(hours=hours)):
-                history.add(one)
-        history.add(
-            Answer(
-                response_id=_id(source),
-                answered_at=at,
-                received_at=at,
-                values={"breathlessness": Decimal(1)},
+def tell(result: Result) -> Sequence[str]:
+    """Return the figures as a person reads them."""
+    lines = [f"judging, the engine alone, full plan and {_DAYS} days of history:"]
+    lines += [f"  {name:14} {us:6.0f} us a reading" for name, us in result.engine_us.items()]
+    for each in result.batches:
+        lines.append(f"judging, batches of {each.readings} readings, {each.name}:")
+        lines += [
+            f"  {name:13} {wall:6.0f} us a reading, {cpu:6.0f} us of them this process's CPU"
+            for name, wall, cpu in (
+                ("without plans", each.without_us, each.without_cpu_us),
+                ("with plans", each.with_plans_us, each.with_plans_cpu_us),
             )
-        )
-    return Case(
-        patient_id=UUID(int=1),
-        care_unit_id=UUID(int=2),
-        plan=_plan(),
-        hours=round_the_clock(
-            "Europe/Stockholm",
-            respond_within_min=ResponseTimes(red=30, yellow=240, blue=1440),
-            finish_within_min=60,
-        ),
-        history=history,
-        judged_through=_AT,
-    )
+        ]
+        lines.append(f"  ratio         {each.ratio:6.2f}  (time with plans ÷ without)")
+    return lines
 
 
-def _plan() -> Plan:
-    saturation = Measure.SPO2
-    windows = (
-        Window(name="morning", start="06:00", end="10:00"),
-        Window(name="noon", start="11:00", end="14:00"),
-        Window(name="walk", start="18:00", end="22:00", condition=Condition.AFTER_EXERTION),
-    )
-    return Plan(
-        id=UUID(int=3),
-        version=1,
-        patient_id=UUID(int=1),
-        care_unit_id=UUID(int=2),
-        programme="copd",
-        status=Status.ACTIVE,
-        since=_AT - timedelta(days=400),
-        approval=Approval(by="SE0000000000-BN", role="physician", at=_AT),
-        activities=(Activity(family=Family.SPO2, windows=windows),),
-        limits={
-            saturation: _limits(
-                red_low=88, yellow_low=90, yellow_high=97, immediate_low=80, hysteresis=1
-            ),
-            Measure.PULSE: _limits(red_low=40, yellow_low=50, yellow_high=110, red_high=130),
-        },
-        limits_when={Condition.AFTER_EXERTION: {saturation: _limits(red_low=84, yellow_low=86)}},
-        rules=(
-            Sustained(id="low", measure=saturation, side=Side.LOW, count=3, of=5),
-            Baseline(id="own", measure=saturation, side=Side.LOW, distance=Decimal(3)),
-            Baseline(id="fast", measure=Measure.PULSE, side=Side.HIGH, distance=Decimal(15)),
-            Symptom(id="risen", question="breathlessness", rise=Decimal(2), beyond=saturation),
-            Symptom(id="bad", question="breathlessness", at_least=Decimal(4)),
-            FailedAttempts(),
-            Missed(),
-            Silence(),
-        ),
-    )
+def engine_alone() -> dict[str, float]:
+    """Return the median of `engine.take_batch` of one reading, for each kind of value."""
+    before = _known()
+    return {name: _median(_once(before, value)) for name, value in _VALUES.items()}
 
 
-def _limits(**given: int) -> Limits:
-    return Limits(**{name: Decimal(value) for name, value in given.items()})
-
-
-def _pair(source: random.Random, low: int, high: int, at: datetime) -> Sequence[Reading]:
-    """Return what an oximeter gives in one go: a saturation and a pulse."""
+def _known() -> list[Reading]:
+    random = Random(_DAYS)  # noqa: S311 load, not a secret
+    times = [
+        _NOW - timedelta(days=day, hours=hour) for day in range(1, _DAYS + 1) for hour in (0, 12)
+    ]
     return [
-        Reading(
-            observation_id=_id(source),
-            code=code,
-            family=family,
-            values={measure: Decimal(value)},
-            unit=unit,
-            effective_at=at,
-            received_at=at,
-        )
-        for code, family, measure, value, unit in (
-            ("59408-5", Family.SPO2, Measure.SPO2, source.randint(low, high), "%"),
-            ("8867-4", Family.PULSE, Measure.PULSE, source.randint(*_PULSE), "/min"),
+        reading
+        for at in times
+        for reading in (
+            _reading(Family.SPO2, Measure.SPO2, str(random.randint(92, 97)), at),
+            _reading(Family.PULSE, Measure.PULSE, str(random.randint(60, 85)), at),
         )
     ]
 
 
-def _id(source: random.Random) -> UUID:
-    return UUID(int=source.getrandbits(128))
+def _reading(family: Family, measure: Measure, value: str, at: datetime) -> Reading:
+    codes = {Family.SPO2: ("59408-5", "%"), Family.PULSE: ("8867-4", "/min")}
+    code, unit = codes[family]
+    return Reading(
+        observation_id=uuid4(),
+        code=code,
+        family=family,
+        values={measure: Decimal(value)},
+        unit=unit,
+        effective_at=at,
+        received_at=at,
+    )
+
+
+def _once(before: Sequence[Reading], value: str) -> Callable[[], float]:
+    patient_id, unit_id = uuid4(), uuid4()
+    plan = full_plans.full_copd(patient_id, unit_id)
+
+    def once() -> float:
+        history = History()
+        for each in before:
+            history.add(each)
+        case = Case(
+            patient_id=patient_id,
+            care_unit_id=unit_id,
+            plan=plan,
+            hours=DEFAULT_HOURS,
+            history=history,
+            judged_through=_NOW,
+        )
+        given = [_reading(Family.SPO2, Measure.SPO2, value, _NOW)]
+        began = time.perf_counter()
+        engine.take_batch(case, given, now=_NOW)
+        return (time.perf_counter() - began) * 1e6
+
+    return once
+
+
+def _median(once: Callable[[], float]) -> float:
+    return statistics.median(once() for _ in range(_TIMES))
+
+
+async def _batches(database: Database, region: Population, newest: datetime) -> list[Batches]:
+    """Fill both halves of the region with a month, give one of them plans, and measure."""
+    gc.freeze()
+    gc.set_threshold(1_000_000, 10, 10)  # as the worker does: `command`
+    units = {one["id"]: one["care_unit_id"] for one in region.registration["patients"]}
+    owners = {one["device_id"]: one["patient_id"] for one in region.registration["assignments"]}
+    gateways = list(region.devices)
+    halves = (gateways[: len(gateways) // 2], gateways[len(gateways) // 2 :])
+    planned = {owners[device] for each in halves[0] for device in region.devices[each]}
+    full_plans.put(database.dsn(), [])
+    bench = _Door(database, [_part(region, half) for half in halves])
+    async with await AsyncConnection.connect(database.dsn("hemvital_ingest")) as connection:
+        start = newest - timedelta(days=_DAYS)
+        await bench.fill(connection, start, days=_DAYS - 1)
+        full_plans.put(
+            database.dsn(), [(UUID(each), UUID(units[each])) for each in sorted(planned)]
+        )
+        bench.now = newest - timedelta(hours=20)
+        return [
+            await bench.measure(connection, name, size, low_every)
+            for name, low_every in _LOW_EVERY.items()
+            for size in _SIZES
+        ]
+
+
+class _Door:
+    """Two halves of a region whose readings come in turn, with plans and without."""
+
+    def __init__(self, database: Database, halves: Sequence[Population]) -> None:
+        self._database = database
+        self._halves = halves
+        self._epochs = mixture.new_epochs(halves[0]) | mixture.new_epochs(halves[1])
+        self._numbers = dict.fromkeys(self._epochs, 0)
+        self.now = datetime.max.replace(tzinfo=UTC)
+
+    async def fill(self, connection: Connection, start: datetime, *, days: int) -> None:
+        """Store so many days of everybody's readings, two a day."""
+        for half in self._halves:
+            people = sum(map(len, half.devices.values()))
+            made = mixture.mix(
+                half,
+                2 * people * days,
+                newest=start + timedelta(days=days),
+                over=timedelta(days=days),
+                seed=days,
+            )
+            while some := list(islice(made, 512)):
+                now = some[-1][1].effective_at + timedelta(minutes=1)
+                await admit(connection, self._entries(some), now=now)
+
+    async def measure(
+        self, connection: Connection, name: str, size: int, low_every: int
+    ) -> Batches:
+        """Admit batches of both halves in turn."""
+        taken = (_Taken(), _Taken())
+        for number in range(_ROUNDS):
+            for half, each in zip(self._halves, taken, strict=True):
+                self.now += timedelta(minutes=3)
+                made = mixture.mix(
+                    half,
+                    size,
+                    newest=self.now,
+                    over=timedelta(minutes=2),
+                    seed=self.now.minute + 60 * self.now.hour,
+                )
+                entries = self._entries(_lowered(made, low_every, number))
+                wall, cpu = time.perf_counter(), time.process_time()
+                outcome = await admit(connection, entries, now=self.now)
+                each.wall_us.append((time.perf_counter() - wall) / size * 1e6)
+                each.cpu_us.append((time.process_time() - cpu) / size * 1e6)
+                if outcome.counts["stored"] != size:
+                    raise RuntimeError(f"not all were stored: {dict(outcome.counts)}")
+        return Batches(
+            name=name,
+            readings=size,
+            with_plans_us=statistics.median(taken[0].wall_us),
+            without_us=statistics.median(taken[1].wall_us),
+            with_plans_cpu_us=statistics.median(taken[0].cpu_us),
+            without_cpu_us=statistics.median(taken[1].cpu_us),
+        )
+
+    def _entries(self, made: Iterable[tuple[str, ReadingRecord]]) -> list[Entry]:
+        entries: list[Entry] = []
+        for gateway_id, record in made:
+            self._numbers[gateway_id] += 1
+            number = self._numbers[gateway_id]
+            entries.append(entry_of(gateway_id, self._epochs[gateway_id], number, encode(record)))
+        return entries
+
+
+def _lowered(
+    made: Iterable[tuple[str, ReadingRecord]], every: int, offset: int
+) -> Iterable[tuple[str, ReadingRecord]]:
+    """Yield readings of which one saturation in so many is yellow."""
+    count = offset
+    for gateway_id, record in made:
+        reading = record.reading
+        if every and isinstance(reading, PulseOximetry):
+            count += 1
+            if count % every == 0:
+                reading = structs.replace(reading, spo2=_YELLOW)
+        yield gateway_id, structs.replace(record, reading=reading)
+
+
+def _part(region: Population, gateways: Sequence[str]) -> Population:
+    return Population(
+        devices={each: region.devices[each] for each in gateways},
+        oximeters={each: region.oximeters[each] for each in gateways},
+        probes=(),
+        registration=region.registration,
+    )

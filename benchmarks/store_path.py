@@ -46,7 +46,7 @@ COPY identity (id, record_id, effective_at, attribution, phd_digest) FROM STDIN
 _COPY_OBSERVATIONS: Final = """
 COPY observation (id, record_id, version, care_provider_id, care_unit_id, patient_id, device_id,
      code, status, effective_at, time_quality, value, systolic, diastolic, is_irregular,
-     is_doubtful, may_be_another, last_updated, body) FROM STDIN
+     is_doubtful, may_be_another, last_updated, flags, body) FROM STDIN
 """
 _COPY_CHANGES: Final = """
 COPY observation_change (last_updated, effective_at, id, care_unit_id, patient_id, version)

@@ -34,6 +34,7 @@ from ingest_service.commands import (
     quarantine,
     readings,
     receivers,
+    rejudge,
     release,
 )
 from ingest_service.commands.database import FAILED, OK, USAGE, as_owner
@@ -51,6 +52,7 @@ from ingest_service.jobs.gateways import GatewayMetrics
 from ingest_service.jobs.listening import ListeningMetrics, listen, note_listening
 from ingest_service.jobs.mailbox import Mailbox
 from ingest_service.jobs.notification_metrics import NotificationMetrics
+from ingest_service.jobs.outage import IncidentMetrics
 from ingest_service.jobs.uplink import Uplink
 from ingest_service.notifying import assembly
 from ingest_service.notifying.delivering import Courier
@@ -133,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     add("restored", _restored, "Say that the database was restored: gateways send again.")
     register = add("register", _register, "Write who and what is known from a JSON document.")
     register.add_argument("file", type=Path)
-    for command in (export, release, downtime):
+    for command in (export, rejudge, release, downtime):
         command.add(commands)
     for timed in (
         *(channels, quarantine, readings, receivers, gateways, hold, plans, destroy, forget_raw),
@@ -226,6 +228,8 @@ async def _keep_time(settings: JobsSettings, outages: OutageRules) -> None:
     registry.register(passes)
     telling = NotificationMetrics(registry, _now)
     senders = assembly.senders(settings)
+    standing_incidents = IncidentMetrics(_now)
+    registry.register(standing_incidents)
     async with connections.pool(settings.jobs_database, name="hemvital-jobs", size=4) as pool:
         app = jobs.app_of(
             settings.jobs_database,
@@ -252,6 +256,7 @@ async def _keep_time(settings: JobsSettings, outages: OutageRules) -> None:
                 backlog.keep_fresh(pool),
                 standing.keep_fresh(pool),
                 passes.keep_fresh(pool),
+                standing_incidents.keep_fresh(pool),
                 listen(pool, mailbox, uplink, heard),
                 note_listening(pool, uplink, _now),
                 keep_configured(pool, downlink, _now),

@@ -12,7 +12,7 @@ from ingest_service.admission import cases, judging
 from ingest_service.alerts import engine, lookback
 from ingest_service.alerts.history import Answer
 from ingest_service.store import alerts, answers, patients
-from ingest_service.store.answers import AnswersRow, PastAnswers
+from ingest_service.store.answers import AnswersRow
 from ingest_service.store.connections import Connection
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ async def admit(
         loaded = await cases.load(connection, locked, now=now)
         case = loaded[patient_id]
         for past in await answers.since(connection, [patient_id], given.answered_at - _BACK):
-            case.history.add(answer_of(past))
+            case.history.add(cases.answer_of(past))
         one = Answer(
             response_id=given.id,
             answered_at=given.answered_at,
@@ -87,13 +87,3 @@ async def admit(
         await cases.write(connection, [case], locked, now=now)
         await alerts.notify_pages(connection, {patient.care_unit_id})
     return True
-
-
-def answer_of(past: PastAnswers) -> Answer:
-    """Return stored answers as rules see them."""
-    return Answer(
-        response_id=past.id,
-        answered_at=past.answered_at,
-        received_at=past.received_at,
-        values=past.values,
-    )

@@ -12,9 +12,11 @@ from ingest_service.admission import alert_rows, handing, monitoring
 from ingest_service.alerts import engine, lookback
 from ingest_service.alerts.alert import Alert, Event
 from ingest_service.alerts.case import Case
-from ingest_service.alerts.history import Attempt, History, Reading
+from ingest_service.alerts.history import Answer, Attempt, History, Reading
 from ingest_service.plans.limits import FAMILY_OF_CODE, Family, Measure
-from ingest_service.store import alerts, clocks, deaths, histories, messages, plans
+from ingest_service.plans.plan import Symptom
+from ingest_service.store import alerts, answers, clocks, deaths, histories, messages, plans
+from ingest_service.store.answers import PastAnswers
 from ingest_service.store.clocks import Clock, Deadline
 from ingest_service.store.connections import Connection
 from ingest_service.store.histories import Past
@@ -35,6 +37,11 @@ SINGLE: Final[Mapping[Family, Measure]] = {
 _TOLD: Final = frozenset({Event.RAISED, Event.RERAISED, Event.JOINED})
 _AHEAD: Final = timedelta(minutes=30)  # a gateway's clock may run ahead of ours
 _MOST_READINGS: Final = 1000
+_CODES: Final[Mapping[Family, tuple[str, ...]]] = {
+    family: tuple(code for code, its in FAMILY_OF_CODE.items() if its is family)
+    for family in Family
+}
+_ANSWERS: Final = timedelta(days=30)  # the one before the first that counts
 
 
 async def load(
@@ -82,16 +89,32 @@ async def load(
     rows = await alerts.of_patients(
         connection, patients, ended_since=now - lookback.EPISODE, wanted=wanted
     )
-    for row in sorted(rows, key=lambda one: (one.id == wanted, one.resolved_at or now, one.id)):
+    found: dict[UUID, list[Alert]] = {}
+    for row in rows:
         case = cases[row.patient_id]
         case.known.add(row.id)
         try:
-            alert = alert_rows.alert_of(row)
+            found.setdefault(case.patient_id, []).append(alert_rows.alert_of(row))
         except ValueError:
             case.is_unreadable = True
-            continue
-        (case.alerts if alert.is_open else case.ended)[alert.rule] = alert
+    for patient_id, given in found.items():
+        place(cases[patient_id], given, now=now, wanted=wanted)
     return cases
+
+
+def place(
+    case: Case, given: Iterable[Alert], *, now: datetime, wanted: UUID | None = None
+) -> None:
+    """Give a case its alerts: of each rule the open one, and the last that has ended lately.
+
+    ``wanted`` is one that is meant, however long ago it was resolved.
+    """
+    for alert in sorted(given, key=lambda one: (one.id == wanted, one.resolved_at or now, one.id)):
+        is_lately = alert.resolved_at is None or alert.resolved_at > now - lookback.EPISODE
+        if alert.is_open:
+            case.alerts[alert.rule] = alert
+        elif is_lately or alert.id == wanted:
+            case.ended[alert.rule] = alert
 
 
 async def look_back(
@@ -101,13 +124,32 @@ async def look_back(
     *,
     now: datetime,
 ) -> None:
-    """Give these cases what was measured since then."""
-    found = await histories.readings(
-        connection, since, codes=list(FAMILY_OF_CODE), until=now + _AHEAD, most=_MOST_READINGS
-    )
-    for patient_id, past in found.items():
-        for one in past:
-            cases[patient_id].history.add(_reading(one))
+    """Give these cases what was measured since then, and answered where a rule asks for it."""
+    wanted = {(each, family): at for each, at in since.items() for family in Family}
+    await look_back_on(connection, cases, wanted, now=now)
+
+
+async def look_back_on(
+    connection: Connection,
+    cases: Mapping[UUID, Case],
+    wanted: Mapping[tuple[UUID, Family], datetime],
+    *,
+    now: datetime,
+) -> None:
+    """Give these cases what was measured of some families, each since its own time."""
+    codes = {
+        (patient_id, code): at
+        for (patient_id, family), at in wanted.items()
+        for code in _CODES[family]
+    }
+    found = await histories.readings(connection, codes, until=now + _AHEAD, most=_MOST_READINGS)
+    for patient_id, past in found:
+        cases[patient_id].history.extend(_reading(one) for one in past)
+    asked = {each: at for (each, _), at in wanted.items() if _asks(cases[each])}
+    if asked:
+        # A symptom is weighed beside a value, and against the answer before (A14).
+        for past in await answers.since(connection, asked, min(asked.values()) - _ANSWERS):
+            cases[past.patient_id].history.add(answer_of(past))
 
 
 async def look_back_whole(
@@ -224,18 +266,25 @@ def _last(case: Case) -> list[Alert]:
     return list({change.alert.id: change.alert for change in case.changes}.values())
 
 
+def answer_of(past: PastAnswers) -> Answer:
+    """Return stored answers as rules see them."""
+    return Answer(
+        response_id=past.id,
+        answered_at=past.answered_at,
+        received_at=past.received_at,
+        values=past.values,
+    )
+
+
+def _asks(case: Case) -> bool:
+    """Tell whether the plan has a rule that looks at answers."""
+    return case.plan is not None and any(isinstance(one, Symptom) for one in case.plan.rules)
+
+
 def _reading(past: Past) -> Reading | Attempt:
     family = FAMILY_OF_CODE[past.code]
     values = values_of(family, past.systolic, past.diastolic, past.value)
-    flags = tuple(
-        name
-        for name, is_set in (
-            ("irregular_pulse", past.is_irregular),
-            ("doubtful", past.is_doubtful),
-            ("may_be_another", past.may_be_another),
-        )
-        if is_set
-    )
+    flags = past.flags if past.flags is not None else _flags_before(past)
     if not values:
         return Attempt(
             observation_id=past.id,
@@ -256,12 +305,23 @@ def _reading(past: Past) -> Reading | Attempt:
     )
 
 
+def _flags_before(past: Past) -> tuple[str, ...]:
+    """Return what releases knew of a reading that they looked back on."""
+    if not (past.is_irregular or past.is_doubtful or past.may_be_another):
+        return ()  # nearly all, and there are many
+    said = (
+        ("irregular_pulse", past.is_irregular),
+        ("doubtful", past.is_doubtful),
+        ("may_be_another", past.may_be_another),
+    )
+    return tuple(name for name, is_set in said if is_set)
+
+
 def values_of(
     family: Family, systolic: Decimal | None, diastolic: Decimal | None, value: Decimal | None
 ) -> dict[Measure, Decimal]:
     """Return an observation's values by measure; none of a failed attempt."""
-    if family is Family.BLOOD_PRESSURE:
-        given = {Measure.SYSTOLIC: systolic, Measure.DIASTOLIC: diastolic}
-    else:
-        given = {SINGLE[family]: value}
+    if family is not Family.BLOOD_PRESSURE:
+        return {} if value is None else {SINGLE[family]: value}
+    given = {Measure.SYSTOLIC: systolic, Measure.DIASTOLIC: diastolic}
     return {measure: each for measure, each in given.items() if each is not None}

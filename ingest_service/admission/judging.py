@@ -74,13 +74,13 @@ async def judge(
     patients = {one.patient.id: one.patient for one in stored}
     inputs: dict[UUID, list[_Input]] = {patient_id: [] for patient_id in patients}
     for one in sorted(stored, key=lambda s: (s.observation.effective_at, s.observation.id)):
-        if (given := _input(one, now)) is not None:
+        if (given := input_of(one, now)) is not None:
             inputs[one.patient.id].append(given)
     loaded = await cases.load(connection, patients, now=now, is_blind=is_blind)
     if not is_blind:
         await _look_back(connection, loaded, inputs, now)
     for patient_id, given in inputs.items():
-        _judge_one(loaded[patient_id], given, now, is_blind=is_blind)
+        judge_one(loaded[patient_id], given, now, is_blind=is_blind)
     told = cases.told(loaded.values())
     trace_ids = {one.patient.id: one.trace_id for one in stored}
     await cases.write(connection, loaded.values(), patients, now=now, trace_ids=trace_ids)
@@ -94,13 +94,15 @@ async def _look_back(
     now: datetime,
 ) -> None:
     """Give the cases what their rules would look back on: for most, nothing."""
-    needed: dict[UUID, datetime] = {}
+    needed: dict[tuple[UUID, Family], datetime] = {}
     for patient_id, given in inputs.items():
         case = loaded[patient_id]
-        since = [at for one in given if (at := _since(case, one)) is not None]
-        if since:
-            needed[patient_id] = min(since)
-    await cases.look_back(connection, loaded, needed, now=now)
+        for one in given:
+            if (since := _since(case, one)) is not None:
+                # What a rule compares a value with is of its own family.
+                key = patient_id, FAMILY_OF_CODE[one.code]
+                needed[key] = min(since, needed.get(key, since))
+    await cases.look_back_on(connection, loaded, needed, now=now)
 
 
 def _since(case: Case, one: _Input) -> datetime | None:
@@ -110,7 +112,10 @@ def _since(case: Case, one: _Input) -> datetime | None:
         return None  # the same will be said of the reading itself
 
 
-def _judge_one(case: Case, given: Sequence[_Input], now: datetime, *, is_blind: bool) -> None:
+def judge_one(
+    case: Case, given: Sequence[_Input], now: datetime, *, is_blind: bool = False
+) -> None:
+    """Judge what came of one patient at once, whatever goes wrong."""
     if is_blind or case.is_unreadable:
         could_not_judge(case, given, now=now)
         return
@@ -157,7 +162,7 @@ def _evidence(one: _Input) -> Evidence:
     )
 
 
-def _input(one: Stored, now: datetime) -> _Input | None:
+def input_of(one: Stored, now: datetime) -> _Input | None:
     """Return what a stored observation is to the rules; a pulse that failed with its cuff is none.
 
     It stands beside the pressure or saturation that failed with it.

@@ -75,6 +75,9 @@ async def _judge(connection: Connection, ids: Sequence[UUID], now: datetime) -> 
         if await cases.write(connection, loaded.values(), due, now=now):
             await alerts.notify_pages(connection, {one.care_unit_id for one in due.values()})
         await cases.set_clocks(connection, list(loaded.values()))
+        ticked = [known[patient_id] for patient_id in loaded]
+        if ticked:
+            await clocks.note_ticks(connection, ticked, at=now)
 
 
 def _is_due(clock: Clock, now: datetime) -> bool:

@@ -58,6 +58,15 @@ class Revision:
     decision: Decision
     trace_id: str
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Return what is said of the record from now on."""
+        return quality.flags_of(
+            self.record,
+            is_suspected_double=self.known.is_suspected_double,
+            may_be_another=self.known.may_be_another,
+        )
+
     def mapped(self, now: datetime, version: int = 1) -> tuple[MappedObservation, ...]:
         """Return the record's observations from now on; what is invalid stays so."""
         return writing.observations_of(
@@ -111,7 +120,12 @@ async def revise(
         before = retired.get(one.known.record_id, [])
         mapped = _new_versions(one, before, now)
         new = writing.observation_rows(
-            one.record, mapped, one.patient, now=now, may_be_another=one.known.may_be_another
+            one.record,
+            mapped,
+            one.patient,
+            now=now,
+            may_be_another=one.known.may_be_another,
+            flags=one.flags,
         )
         given = {each.id for each in mapped}
         new += [_taken_back(old, now) for old in before if old.id not in given]
@@ -189,18 +203,17 @@ async def give(
         is_invalid=False,
         may_be_another=False,
     )
+    flags = quality.flags_of(record, is_suspected_double=known.is_suspected_double)
     await records.revise(connection, [row])
     if mapped:
         await identities.add(connection, writing.identity_rows(record, mapped, attribution))
-        await observations.add(
-            connection, writing.observation_rows(record, mapped, patient, now=now)
-        )
+        rows = writing.observation_rows(record, mapped, patient, now=now, flags=flags)
+        await observations.add(connection, rows)
     targets = [Versioned(one.id) for one in mapped]
     await provenance.add(
         connection,
         [provenance_row(known.record_id, patient, "attribution", targets, decision, now=now)],
     )
-    flags = quality.flags_of(record, is_suspected_double=known.is_suspected_double)
     return [
         Stored(patient=patient, observation=one, flags=flags, trace_id=record.trace_id)
         for one in mapped
@@ -325,12 +338,7 @@ def _changed(row: ObservationRow, decision: Decision) -> ChangedObservation:
 def _judgeable(one: Revision, mapped: Sequence[MappedObservation]) -> Iterable[Stored]:
     if one.known.is_invalid:
         return
-    flags = quality.flags_of(
-        one.record,
-        is_suspected_double=one.known.is_suspected_double,
-        may_be_another=one.known.may_be_another,
-    )
     for observation in mapped:
         yield Stored(
-            patient=one.patient, observation=observation, flags=flags, trace_id=one.trace_id
+            patient=one.patient, observation=observation, flags=one.flags, trace_id=one.trace_id
         )

@@ -57,14 +57,19 @@ async def store(connection: Connection, batch: Batch) -> None:
             now=batch.now,
             may_be_another=fate.may_be_another,
         )
-        identity_rows += writing.identity_rows(record, mapped)
-        observation_rows += writing.observation_rows(
-            record, mapped, patient, now=batch.now, may_be_another=fate.may_be_another
-        )
         flags = quality.flags_of(
             record,
             is_suspected_double=record.record_id in added.suspected_doubles,
             may_be_another=fate.may_be_another,
+        )
+        identity_rows += writing.identity_rows(record, mapped)
+        observation_rows += writing.observation_rows(
+            record,
+            mapped,
+            patient,
+            now=batch.now,
+            may_be_another=fate.may_be_another,
+            flags=flags,
         )
         batch.stored += [
             Stored(patient=patient, observation=one, flags=flags, trace_id=record.trace_id)

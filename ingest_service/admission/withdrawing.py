@@ -53,10 +53,10 @@ async def withdraw(
     """
     loaded = await _loaded(connection, gone, patients, now)
     for patient_id, case in loaded.items():
-        mine = [one for one in gone if one.patient_id == patient_id and one.code in FAMILY_OF_CODE]
-        for one in mine:  # it is stored as taken back already: the case is to know where it stood
-            case.history.add(_without_values(one, now))
         ids = {one.id for one in gone if one.patient_id == patient_id}
+        for one in gone:
+            if one.id in ids and (known := _known(one)) is not None:
+                case.history.add(known)  # what was stored of it is taken back already
         engine.take_back(case, ids, by=decision.by, why=decision.why, now=now)
     told = cases.told(loaded.values())
     await cases.write(connection, loaded.values(), patients, now=now)
@@ -88,15 +88,19 @@ async def uncover(
     return told
 
 
-def _without_values(one: Gone, now: datetime) -> Reading:
+def _known(one: Gone) -> Reading | None:
+    """Return what was taken back as the rules knew it: its place is all that matters now."""
+    family = FAMILY_OF_CODE.get(one.code)
+    if family is None:
+        return None
     return Reading(
         observation_id=one.id,
         code=one.code,
-        family=FAMILY_OF_CODE[one.code],
+        family=family,
         values={},
-        unit="",
+        unit=cases.UNITS[family],
         effective_at=one.effective_at,
-        received_at=now,
+        received_at=one.effective_at,
     )
 
 

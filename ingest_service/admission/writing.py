@@ -100,8 +100,9 @@ def observation_rows(
     *,
     now: datetime,
     may_be_another: bool = False,
+    flags: tuple[str, ...] = (),
 ) -> list[ObservationRow]:
-    """Return the observations with the columns that searches use."""
+    """Return the observations with the columns that searches and rules use."""
     return [
         ObservationRow(
             id=observation.id,
@@ -122,6 +123,7 @@ def observation_rows(
             is_doubtful=observation.is_doubtful,
             may_be_another=may_be_another,
             last_updated=now,
+            flags=flags or None,
             resource=observation.resource,
         )
         for observation in observations

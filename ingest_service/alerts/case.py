@@ -98,16 +98,34 @@ class Case:
     ) -> None:
         """Let an alert become this, and note why; only a person's action gives an ``undo``."""
         known = self.find(alert.id)
+        if known is None and alert.state_at is not None:
+            known = alert  # one that ended before the last of its rule
         version = 1 if known is None else known.version + 1
         has_moved = known is None or (known.state, known.owner) != (alert.state, alert.owner)
         if has_moved and event is not Event.UNDONE:
             alert = replace(alert, state_by=by, state_at=at, undo=undo, version=version)
         else:
             alert = replace(alert, undo=undo, version=version)
-        if known is not None and known.is_open is not alert.is_open:
-            (self.alerts if known.is_open else self.ended).pop(known.rule)
-        (self.alerts if alert.is_open else self.ended)[alert.rule] = alert
+        self._keep(alert)
         self.changes.append(Change(alert=alert, event=event, by=by, at=at, detail=detail or {}))
+
+    def _keep(self, alert: Alert) -> None:
+        """Keep the alert where it belongs: one open of its rule, and the last that ended."""
+        here, there = self.alerts, self.ended
+        if not alert.is_open:
+            here, there = there, here
+        if (moved := there.get(alert.rule)) is not None and moved.id == alert.id:
+            del there[alert.rule]
+        last = here.get(alert.rule)
+        is_earlier = (
+            last is not None
+            and last.id != alert.id
+            and last.resolved_at is not None
+            and alert.resolved_at is not None
+            and alert.resolved_at < last.resolved_at
+        )
+        if not is_earlier:
+            here[alert.rule] = alert
 
     def unsay(self, cancellation: Cancellation) -> None:
         """Let messages go unsaid: those written before, and those that this case has still to say.

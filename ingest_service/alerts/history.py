@@ -93,6 +93,21 @@ class History:
         else:
             known.append(one)  # type: ignore[arg-type]
 
+    def extend(self, some: Iterable[Timed]) -> None:
+        """Take many in, each at its place; what is known already stays as it is."""
+        changed: set[Family] = set()
+        for one in some:
+            if one.observation_id in self._by_id:
+                continue
+            self._by_id[one.observation_id] = one
+            if isinstance(one, Attempt):
+                insort(self.attempts, one, key=_key)
+            else:
+                self.readings.setdefault(one.family, []).append(one)
+                changed.add(one.family)
+        for family in changed:  # mostly in order: little more than looking at each
+            self.readings[family].sort(key=_key)
+
     def remove(self, observations: Iterable[UUID]) -> list[Timed]:
         """Forget what was taken back, and return what was measured of it."""
         observations = set(observations)

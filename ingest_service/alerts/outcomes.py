@@ -54,6 +54,10 @@ _ALL: Final = (
     # Follow from something else.
     Outcome(WITHDRAWN, False, is_for_persons=False),
     Outcome(DECEASED, None, is_for_persons=False),
+    # Of what was never raised, or never red, and ended by itself.
+    Outcome("not_confirmed", False, is_for_red=False, is_for_persons=False),
+    Outcome("evidence_withdrawn", False, is_for_red=False, is_for_persons=False),
+    Outcome("measured", True, is_for_red=False, is_for_persons=False),
 )
 
 OUTCOMES: Final = {outcome.code: outcome for outcome in _ALL}

@@ -86,12 +86,12 @@ def deaf(way: Way, *, began_at: datetime, now: datetime) -> Leg | None:
 
     Args:
         way: What is known.
-        began_at: Since when it is looked at: what was never seen is late from then on.
+        began_at: Since when it is looked at: nothing is late before three minutes of that.
         now: The time it is.
     """
     order = [Leg.PUBLISHED, Leg.STORED, Leg.JOB, Leg.JUDGED]
     for leg in [*order, *([Leg.PAGE] if way.has_page else [])]:
-        if now - (way.at(leg) or began_at) > LATE_AFTER:
+        if now - max(way.at(leg) or began_at, began_at) > LATE_AFTER:
             return leg
     return None
 

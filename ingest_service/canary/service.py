@@ -74,6 +74,7 @@ class Canary:
     receipt_s: float = 20.0
     _pinged: datetime | None = None
     _deaf: Leg | None = None
+    _may_stand: bool = True  # an incident of an earlier process, until that was looked at
 
     async def send(self, now: datetime) -> Reached:
         """Send one reading, measured now, and wait for its receipt."""
@@ -162,6 +163,8 @@ class Canary:
 
     async def _note(self, leg: Leg | None, now: datetime) -> None:
         """Open or end the canary's own incident: the jobs may be the part that is dead."""
+        if leg is None and not self._may_stand:
+            return
         cause = None if leg is None else _CAUSES[leg]
         since = now if leg is None else self.metrics.way.at(leg) or self.began_at
         try:
@@ -176,6 +179,7 @@ class Canary:
                 change = chain.follow(Kind.CANARY, cause, since, standing, now=now, rules=DEFAULT)
                 if change is not None:
                     await incidents.put(connection, [change], at=now)
+            self._may_stand = change.after.ended_at is None if change else standing is not None
         except psycopg.Error as error:
             logger.warning("an incident cannot be noted", extra={"error": type(error).__name__})
 

@@ -18,10 +18,11 @@ from ingest_service.store.connections import Pool
 
 logger = logging.getLogger(__name__)
 
-_KEPT: Final = timedelta(days=1)
+#: How long the canary's readings are.
+KEPT: Final = timedelta(days=1)
 #: An alert that stands longer would become work; and the next one is raised anew, which is a part
 #: of the way too.
-_ALERT_KEPT: Final = timedelta(minutes=10)
+_ALERTKEPT: Final = timedelta(minutes=10)
 _MOST: Final = 500
 _EVERY_S: Final = 10.0
 
@@ -29,14 +30,14 @@ _EVERY_S: Final = 10.0
 async def look(pool: Pool, *, now: datetime) -> Pass:
     """Note up to when the canary's readings are stored and judged, and tell the pages."""
     async with pool.connection() as connection, connection.transaction():
-        return await canary.look(connection, now=now, since=now - _KEPT)
+        return await canary.look(connection, now=now, since=now - KEPT)
 
 
 async def prune(pool: Pool, *, now: datetime) -> int:
     """Delete what is a day old of the canary; return how many records went."""
     async with pool.connection() as connection, connection.transaction():
         return await canary.prune(
-            connection, before=now - _KEPT, alerts_before=now - _ALERT_KEPT, most=_MOST
+            connection, before=now - KEPT, alerts_before=now - _ALERTKEPT, most=_MOST
         )
 
 

@@ -14,7 +14,7 @@ from procrastinate import App, PsycopgConnector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ingest_service.admission import monitoring
+from ingest_service.admission import actions, monitoring
 from ingest_service.admission.passing import pass_time
 from ingest_service.store import clocks, connections
 from ingest_service.store.connections import Pool
@@ -81,6 +81,12 @@ def app_of(
     @app.task(queue=QUEUE, name="pass_time", queueing_lock="pass_time")
     async def tick(timestamp: int) -> None:  # noqa: ARG001 procrastinate gives it
         metrics.note(now(), await catch_up(pool, now()))
+
+    @app.periodic(cron=_EVERY_MINUTE)
+    @app.task(queue=QUEUE, name="give_back", queueing_lock="give_back", lock="give_back")
+    async def give_back(timestamp: int) -> None:  # noqa: ARG001 procrastinate gives it
+        async with pool.connection() as connection:
+            await actions.unassign_absent(connection, now=now())
 
     return app
 

@@ -2,7 +2,7 @@
 
 Waits of 5, 10, 20, 40, 80, 160 and then 300 seconds, a fifth more or less: about half an hour in
 all, the time in which a red alert is to be answered. The next channel does not wait for that end:
-after the fourth failure, a good minute, it is told too.
+after the fourth failure, half a minute to two and a half, it is told too.
 """
 
 from __future__ import annotations

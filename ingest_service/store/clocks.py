@@ -86,6 +86,15 @@ SELECT patient_id, family, at, is_whole, is_outage, cause, broken_since
 """
 
 
+_TICKED: Final = """
+INSERT INTO patient_tick (patient_id, at, judged_through)
+SELECT patient_id, %(at)s, judged_through
+  FROM json_to_recordset(%(rows)s::json) AS row(patient_id uuid, judged_through timestamptz)
+ ORDER BY patient_id
+    ON CONFLICT (patient_id, at) DO NOTHING
+"""
+
+
 class Clock(msgspec.Struct, frozen=True, kw_only=True):
     """A patient's clock; without ``due_at`` nothing is expected to change by itself."""
 
@@ -155,6 +164,11 @@ async def hasten(connection: Connection, rows: Collection[Deadline], *, now: dat
 async def put(connection: Connection, rows: Collection[Clock]) -> None:
     """Set these clocks; the patients are locked."""
     await connection.execute(_SET, [packed(rows)])
+
+
+async def note_ticks(connection: Connection, rows: Collection[Clock], *, at: datetime) -> None:
+    """Append that time is judged up to ``at``, from where each of these clocks stood."""
+    await connection.execute(_TICKED, {"rows": packed(rows), "at": at})
 
 
 async def watched(connection: Connection, *, now: datetime) -> list[Watched]:

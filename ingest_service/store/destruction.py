@@ -61,6 +61,7 @@ _DESTROYED: Final = (
     _Table("backup_grant", _OF_PATIENT, "written_at"),
     _Table("alert", _OF_PATIENT, "raised_at"),
     _Table("death", _OF_PATIENT, "told_at"),
+    _Table("patient_tick", _OF_PATIENT, "at"),
     _Table(
         "notification",
         "message_id IN (SELECT id FROM message WHERE patient_id = %(patient)s)",
@@ -73,6 +74,9 @@ _DESTROYED: Final = (
     _Table("receiver_patient", _OF_PATIENT, "last_at"),
     _Table("plan", _OF_PATIENT, "written_at"),
     _Table("limit_set", _OF_PATIENT, "approved_at"),
+    _Table("questionnaire_response", _OF_PATIENT, "answered_at"),
+    _Table("monitoring_change", _OF_PATIENT, "at"),
+    _Table("patient_clock", _OF_PATIENT, "judged_through"),
     _Table("assignment", _OF_PATIENT, "decided_at"),
     _Table("legal_hold", _OF_PATIENT, "since"),
     _Table("patient", "id = %(patient)s", "last_updated"),

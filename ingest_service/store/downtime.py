@@ -53,13 +53,6 @@ SELECT o.patient_id, o.code, o.effective_at, o.value, o.systolic, o.diastolic
         LIMIT 1) AS o
 """
 
-_LIMITS: Final = """
-SELECT patient_id, measure, red_low, yellow_low, yellow_high, red_high
-  FROM limit_set
- WHERE patient_id = ANY(%(patients)s) AND valid @> %(now)s
- ORDER BY patient_id, measure
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -97,18 +90,6 @@ class ValueRow:
     diastolic: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
-class LimitRow:
-    """One measure's limits in force."""
-
-    patient_id: UUID
-    measure: str
-    red_low: Decimal | None
-    yellow_low: Decimal | None
-    yellow_high: Decimal | None
-    red_high: Decimal | None
-
-
 async def units(connection: Connection) -> list[Unit]:
     """Return the care units, by HSA-id."""
     async with connection.cursor(row_factory=args_row(Unit)) as cursor:
@@ -141,19 +122,6 @@ async def values(
     async with connection.cursor(row_factory=args_row(ValueRow)) as cursor:
         await cursor.execute(_VALUES, given)
         return _by_patient(await cursor.fetchall())
-
-
-async def limits(
-    connection: Connection, ids: Sequence[UUID], *, now: datetime
-) -> Mapping[UUID, Sequence[LimitRow]]:
-    """Return each patient's limits in force."""
-    async with connection.cursor(row_factory=args_row(LimitRow)) as cursor:
-        await cursor.execute(_LIMITS, {"patients": list(ids), "now": now})
-        found = await cursor.fetchall()
-    by_patient = defaultdict[UUID, list[LimitRow]](list)
-    for row in found:
-        by_patient[row.patient_id].append(row)
-    return by_patient
 
 
 def _by_patient(rows: Iterable[ValueRow]) -> Mapping[UUID, Sequence[ValueRow]]:

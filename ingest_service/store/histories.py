@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -18,16 +18,18 @@ from ingest_service.store.connections import Connection
 # outer bounds, constants to the planner, keep all other chunks closed.
 _READINGS: Final = """
 SELECT given.patient_id, found.readings::text
-  FROM unnest(%(patients)s::uuid[], %(since)s::timestamptz[]) AS given(patient_id, since)
+  FROM unnest(%(patients)s::uuid[], %(codes)s::text[], %(since)s::timestamptz[])
+       AS given(patient_id, code, since)
  CROSS JOIN LATERAL (
        SELECT json_agg(json_build_array(id, code, effective_at, last_updated, value, systolic,
-                                        diastolic, is_irregular, is_doubtful, may_be_another)
+                                        diastolic, is_irregular, is_doubtful, may_be_another,
+                                        flags)
                        ORDER BY effective_at, id) AS readings
          FROM (SELECT o.id, o.code, o.effective_at, o.last_updated, o.value, o.systolic,
-                      o.diastolic, o.is_irregular, o.is_doubtful, o.may_be_another
+                      o.diastolic, o.is_irregular, o.is_doubtful, o.may_be_another, o.flags
                  FROM observation o
                 WHERE o.patient_id = given.patient_id
-                  AND o.code = ANY(%(codes)s)
+                  AND o.code = given.code
                   AND o.effective_at >= given.since
                   AND o.effective_at BETWEEN %(first)s AND %(until)s
                   AND o.status <> 'entered-in-error'
@@ -65,7 +67,10 @@ class Pressure:
 
 
 class Past(msgspec.Struct, frozen=True, array_like=True):
-    """An observation as it was stored last; no value at all is a failed attempt."""
+    """An observation as it was stored last; no value at all is a failed attempt.
+
+    Without ``flags`` nothing was said of it, or an older release stored it.
+    """
 
     id: UUID
     code: str
@@ -77,6 +82,7 @@ class Past(msgspec.Struct, frozen=True, array_like=True):
     is_irregular: bool
     is_doubtful: bool
     may_be_another: bool
+    flags: tuple[str, ...] | None
 
 
 _DECODER: Final = msgspec.json.Decoder(list[Past])
@@ -84,35 +90,33 @@ _DECODER: Final = msgspec.json.Decoder(list[Past])
 
 async def readings(
     connection: Connection,
-    patients: Mapping[UUID, datetime],
+    wanted: Mapping[tuple[UUID, str], datetime],
     *,
-    codes: Collection[str],
     until: datetime,
     most: int,
-) -> dict[UUID, list[Past]]:
-    """Return what these patients measured since each one's own time, oldest first.
+) -> list[tuple[UUID, list[Past]]]:
+    """Return what was measured, oldest first, by patient and code in any order.
 
     Args:
         connection: Inside the transaction that holds the patients' locks.
-        patients: Since when, inclusive.
-        codes: LOINC codes.
+        wanted: Of which patient and LOINC code, since when, inclusive.
         until: Inclusive.
-        most: At most this many of each patient, the newest.
+        most: At most this many of each patient and code, the newest.
     """
-    if not patients:
-        return {}
+    if not wanted:
+        return []
     cursor = await connection.execute(
         _READINGS,
         {
-            "patients": list(patients.keys()),
-            "since": list(patients.values()),
-            "first": min(patients.values()),
+            "patients": [patient_id for patient_id, _ in wanted],
+            "codes": [code for _, code in wanted],
+            "since": list(wanted.values()),
+            "first": min(wanted.values()),
             "until": until,
-            "codes": list(codes),
             "most": most,
         },
     )
-    return {row[0]: _DECODER.decode(row[1]) for row in await cursor.fetchall()}
+    return [(row[0], _DECODER.decode(row[1])) for row in await cursor.fetchall()]
 
 
 async def pressures(

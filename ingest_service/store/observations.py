@@ -24,17 +24,17 @@ _ADD: Final = """
 WITH stored AS (
     INSERT INTO observation (id, record_id, version, care_provider_id, care_unit_id, patient_id,
            device_id, code, status, effective_at, time_quality, value, systolic, diastolic,
-           is_irregular, is_doubtful, may_be_another, last_updated, body)
+           is_irregular, is_doubtful, may_be_another, last_updated, flags, body)
     SELECT id, record_id, version, care_provider_id, care_unit_id, patient_id,
            device_id, code, status, effective_at, time_quality, value, systolic, diastolic,
-           is_irregular, is_doubtful, may_be_another, last_updated,
+           is_irregular, is_doubtful, may_be_another, last_updated, flags,
            decode(resource, 'base64')
       FROM json_to_recordset(%s::json)
            AS row(id uuid, record_id uuid, version integer, care_provider_id uuid,
                   care_unit_id uuid, patient_id uuid, device_id text, code text, status text,
                   effective_at timestamptz, time_quality text, value numeric, systolic numeric,
                   diastolic numeric, is_irregular boolean, is_doubtful boolean,
-                  may_be_another boolean, last_updated timestamptz, resource text)
+                  may_be_another boolean, last_updated timestamptz, flags text[], resource text)
     RETURNING id, version, care_unit_id, patient_id, effective_at
 )
 INSERT INTO observation_change (last_updated, effective_at, id, care_unit_id, patient_id, version)
@@ -64,15 +64,16 @@ WITH gone AS (
     RETURNING o.id, o.record_id, o.version, o.care_provider_id, o.care_unit_id, o.patient_id,
               o.device_id, o.code, o.status, o.effective_at, o.time_quality, o.value, o.systolic,
               o.diastolic, o.is_irregular, o.is_doubtful, o.may_be_another, o.last_updated,
-              o.resource, o.body, c.changed_by, c.reason
+              o.flags, o.resource, o.body, c.changed_by, c.reason
 ), kept AS (
     INSERT INTO observation_history
-           (id, version, effective_at, last_updated, resource, body, changed_by, reason)
-    SELECT id, version, effective_at, last_updated, resource, body, changed_by, reason FROM gone
+           (id, version, effective_at, last_updated, flags, resource, body, changed_by, reason)
+    SELECT id, version, effective_at, last_updated, flags, resource, body, changed_by, reason
+      FROM gone
 )
 SELECT id, record_id, version, care_provider_id, care_unit_id, patient_id, device_id, code, status,
        effective_at, time_quality, value, systolic, diastolic, is_irregular, is_doubtful,
-       may_be_another, last_updated, resource, body
+       may_be_another, last_updated, flags, resource, body
   FROM gone
 """
 
@@ -122,7 +123,10 @@ SELECT found.*
 
 
 class ObservationRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One observation: the resource as finished text, and columns to search by."""
+    """One observation: the resource as finished text, and columns to search by.
+
+    ``flags`` are what alerts quote of it; None where there are none.
+    """
 
     id: UUID
     record_id: UUID
@@ -142,6 +146,7 @@ class ObservationRow(msgspec.Struct, frozen=True, kw_only=True):
     is_doubtful: bool
     may_be_another: bool
     last_updated: datetime
+    flags: tuple[str, ...] | None = None
     resource: str
 
 

@@ -40,8 +40,10 @@ from ingest_service.store import backups
 from ingest_service.store.backups import AgreementRow
 from ingest_service.store.callers import Caller
 from ingest_service.store.connections import Connection
+from tests.support import plans
 from tests.support.alert_life import ANNA, BERIT, CILLA, LEAD
 from tests.support.clinic import Clinic, Unit
+from tests.support.ingest import UNIT, registered
 from tests.support.services import Database
 
 pytestmark = pytest.mark.timescale
@@ -88,8 +90,11 @@ class Ward:
 
     def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
         """Return what a query finds, as the owner sees it."""
-        with psycopg.connect(self.database.dsn(), row_factory=dict_row) as opened:
-            return opened.execute(query.encode(), values).fetchall()
+        with (
+            psycopg.connect(self.database.dsn()) as opened,
+            opened.cursor(row_factory=dict_row) as cursor,
+        ):
+            return cursor.execute(query.encode(), values).fetchall()
 
     def row(self, alert_id: UUID) -> dict[str, Any]:
         """Return an alert as it is stored."""
@@ -322,7 +327,8 @@ async def test_a6_who_leaves_owns_nothing_any_more(ward: Ward) -> None:
     assert told["recipient"] == "nurse_on_duty"
 
 
-async def test_a6_who_has_no_session_any_more_owns_nothing(ward: Ward) -> None:
+@pytest.mark.parametrize("role", ["hemvital_api", "hemvital_ingest"])
+async def test_a6_who_has_no_session_any_more_owns_nothing(ward: Ward, role: str) -> None:
     mine, others = ward.alert(), ward.alert(rule="limit.pulse")
     await ward.do(mine, Take(), by=ANNA)
     await ward.do(others, Take(), by=BERIT)
@@ -333,7 +339,7 @@ async def test_a6_who_has_no_session_any_more_owns_nothing(ward: Ward) -> None:
             hsa_id.encode(), hsa_id, ward.unit.id, NOW, NOW, ends_at,
         )  # fmt: skip
 
-    async with ward.api("hemvital_ingest") as connection:  # the clock's role
+    async with ward.api(role) as connection:  # at a sign-out, and the clock
         count = await actions.unassign_absent(connection, now=NOW)
 
     assert count == 1
@@ -375,3 +381,53 @@ async def test_one_action_ends_everything_of_a_patient_who_has_died(ward: Ward) 
     assert {row["state"] for row in ward.rows("SELECT state FROM message")} == {"cancelled"}
     [death] = ward.rows("SELECT told_by, source FROM death")
     assert (death["told_by"], death["source"]) == (ANNA, "Dottern ringde")
+
+
+async def test_a_worse_reading_at_the_same_time_as_the_end_of_an_alert_is_not_lost(
+    database: Database,
+) -> None:
+    home = await registered(database)
+    plans.put(database, plans.copd())
+    nurse = Caller(actor=ANNA, kind="staff", care_unit_ids=(UNIT,), trace_id="0" * 32)
+    first = home.now
+    async with await AsyncConnection.connect(database.dsn("hemvital_api")) as api:
+        for number in range(20):
+            home.now = first + timedelta(hours=number)
+            await home.give(home.oximeter("83"))
+            [known] = _open_reds(database)
+
+            async def end(known: dict[str, Any] = known, number: int = number) -> object:
+                # Later each time, so that now the one comes first and now the other.
+                await asyncio.sleep(number * 0.005)
+                return await actions.act(
+                    api,
+                    nurse,
+                    known["id"],
+                    RESOLVE,
+                    action_id=uuid4(),
+                    now=home.now,
+                    version=known["version"],
+                )
+
+            acted, _ = await asyncio.gather(
+                end(), home.give(home.oximeter("78")), return_exceptions=True
+            )
+
+            # Whichever came first: she was told of the worse value, or it is an alert of its own.
+            [left] = _open_reds(database)
+            assert left["state"] == "new"
+            assert "78" in left["values"]
+            assert isinstance(acted, StaleError) is (left["id"] == known["id"])
+            await actions.act(api, nurse, left["id"], RESOLVE, action_id=uuid4(), now=home.now)
+
+
+def _open_reds(database: Database) -> list[dict[str, Any]]:
+    query = """
+    SELECT id, version, state, jsonb_path_query_array(readings, '$[*].value') AS values
+      FROM alert WHERE state <> 'resolved' AND priority = 'red' AND rule = 'limit.spo2'
+    """
+    with (
+        psycopg.connect(database.dsn()) as opened,
+        opened.cursor(row_factory=dict_row) as cursor,
+    ):
+        return cursor.execute(query).fetchall()

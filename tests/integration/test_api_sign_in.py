@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -213,3 +214,28 @@ def test_a_page_that_refreshes_itself_without_scripts_keeps_nobody_signed_in(
             connection.execute("UPDATE web_session SET seen_at = seen_at - interval '2 min'")
 
         assert client.get(address).headers["Location"] == "/sign-in"
+
+
+def test_a6_what_she_had_taken_is_nobodys_again_when_she_signs_out(
+    api: Api, database: Database
+) -> None:
+    clinic = Clinic(database.dsn())
+    unit = clinic.unit("SE2321000016-E1A6")
+    alert_id = clinic.alert(unit, clinic.patient(unit), datetime.now(UTC))
+    with browser(api) as client:
+        client.get(departed(client))
+        with psycopg.connect(database.dsn()) as connection:
+            connection.execute(
+                "UPDATE alert SET state = 'taken', owner = (SELECT hsa_id FROM web_session)"
+            )
+
+        left = client.post("/sign-out", headers=_SAME_SITE)
+
+    assert left.status_code == 303
+    with psycopg.connect(database.dsn()) as connection:
+        row = connection.execute(
+            "SELECT a.state, a.owner, e.event, e.detail ->> 'reason'"
+            "  FROM alert a JOIN alert_event e ON e.alert_id = a.id WHERE a.id = %s",
+            [alert_id],
+        ).fetchone()
+    assert row == ("new", None, "unassigned", "signed_out")

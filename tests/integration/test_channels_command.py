@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 
+from ingest_service.command import main
 from ingest_service.messages import kinds
 from ingest_service.messages.kinds import AlertSubject
 from tests.support.ingest import UNIT, Home, id_of, registered
@@ -53,41 +55,71 @@ def command(
     )
 
 
-async def test_a_channel_is_added_shown_and_disabled(database: Database) -> None:
-    await registered(database)
-    hook = ("--kind", "webhook", "--address", "https://hooks.example.org/T0/s3cret")
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Somebody at a terminal, in this process: what they typed, and what they got."""
 
-    added = command(database, "add", *UNIT_NURSE, *SMS, *BY, "--json")
-    number = str(json.loads(added.stdout)["id"])
-    command(
-        database, "add", "--role", "operator", *hook, "--secret", "hook", "--rank", "2", *BY,
+    captured: pytest.CaptureFixture[str]
+
+    def types(self, *arguments: str) -> tuple[int, str, str]:
+        code = main(["channels", *arguments])
+        out, err = self.captured.readouterr()
+        return code, out, err
+
+
+@pytest.fixture
+def operator(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Operator:
+    for name in [each for each in os.environ if each.startswith("HEMVITAL_")]:
+        monkeypatch.delenv(name)
+    # Nothing listens there: whoever gets that far fails otherwise.
+    monkeypatch.setenv("HEMVITAL_INGEST_OPERATOR_DATABASE", "host=127.0.0.1 port=1")
+    return Operator(capsys)
+
+
+@pytest.fixture
+def at_database(
+    database: Database, monkeypatch: pytest.MonkeyPatch, operator: Operator
+) -> Operator:
+    monkeypatch.setenv("HEMVITAL_INGEST_OPERATOR_DATABASE", database.dsn("hemvital_operator"))
+    return operator
+
+
+def test_a_channel_is_added_shown_tested_and_disabled(
+    database: Database, at_database: Operator
+) -> None:
+    types = at_database.types
+    hook = ("--kind", "webhook", "--address", "https://hooks.example.org/T0/s3cret")
+    no_unit = types("add", *UNIT_NURSE, *SMS, *BY)
+    asyncio.run(registered(database))
+
+    _, added, _ = types("add", *UNIT_NURSE, *SMS, *BY, "--json")
+    number = str(json.loads(added)["id"])
+    types(
+        "add", "--role", "operator", *hook, "--secret", "hook", "--rank", "2", *BY,
         "--priority", "red", "--priority", "yellow", "--hours", "closed", "--language", "en",
     )  # fmt: skip
-    shown = command(database, "list", "--json")
-    again = command(database, "add", *UNIT_NURSE, *SMS, *BY)
-    ended = command(database, "disable", number, *BY)
-    twice = command(database, "disable", number, *BY)
-    left = command(database, "list")
-    every = command(database, "list", "--all", "--json")
+    _, shown, _ = types("list", "--json")
+    again = types("add", *UNIT_NURSE, *SMS, *BY)
+    untried = types("test", number, "--wait", "0")
+    ended = types("disable", number, *BY)
+    twice = types("disable", number, *BY)
+    untested = types("test", number)
+    _, left, _ = types("list")
+    _, every, _ = types("list", "--all", "--json")
 
-    operator, nurse = (json.loads(line) for line in shown.stdout.splitlines())
-    assert (nurse["id"], nurse["address"], nurse["priorities"]) == (
-        int(number),
-        "+46701740605",
-        ["red"],
-    )
-    assert (operator["address"], operator["rank"], operator["hours"], operator["language"]) == (
-        "https://hooks.example.org/…",
-        2,
-        "closed",
-        "en",
-    )
+    operator, nurse = (json.loads(line) for line in shown.splitlines())
+    assert (nurse["id"], nurse["address"]) == (int(number), "+46701740605")
+    assert nurse["priorities"] == ["red"]
+    assert operator["address"] == "https://hooks.example.org/…"
+    assert (operator["rank"], operator["hours"], operator["language"]) == (2, "closed", "en")
     assert operator["priorities"] == ["red", "yellow"]
-    assert (again.returncode, "already" in again.stderr) == (1, True)
-    assert (ended.returncode, twice.returncode) == (0, 1)
-    assert twice.stderr == f"There is no channel {number} in use.\n"
-    assert "sms" not in left.stdout
-    assert len(every.stdout.splitlines()) == 2
+    assert no_unit == (1, "", f"There is no care unit {UNIT}.\n")
+    assert (again[0], "already" in again[2]) == (1, True)
+    assert untried == (1, "nobody has tried yet: do the jobs run?\n", "")
+    assert ended == (0, "", "")
+    assert twice == untested == (1, "", f"There is no channel {number} in use.\n")
+    assert "sms" not in left
+    assert len(every.splitlines()) == 2
 
 
 @pytest.mark.parametrize(
@@ -102,30 +134,13 @@ async def test_a_channel_is_added_shown_and_disabled(database: Database) -> None
     ],
 )
 def test_what_cannot_work_is_refused_in_one_sentence(
-    database: Database, arguments: tuple[str, ...], says: str
+    operator: Operator, arguments: tuple[str, ...], says: str
 ) -> None:
-    done = command(database, "add", *arguments, *BY)
+    code, _, err = operator.types("add", *arguments, *BY)
 
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
-def test_a_unit_that_is_not_there_is_refused(database: Database) -> None:
-    done = command(database, "add", *UNIT_NURSE, *SMS, *BY)
-
-    assert (done.returncode, done.stderr) == (1, f"There is no care unit {UNIT}.\n")
-
-
-async def test_a_test_that_nobody_carries_out_says_so(database: Database) -> None:
-    home = await registered(database)
-    number = await add_channel(home, "+46701740605", "sms")
-
-    done = command(database, "test", str(number), "--wait", "0")
-    unknown = command(database, "test", "999999")
-
-    assert (done.returncode, done.stdout) == (1, "nobody has tried yet: do the jobs run?\n")
-    assert (unknown.returncode, unknown.stderr) == (1, "There is no channel 999999 in use.\n")
+    assert code == 2
+    assert says in err
+    assert len(err.splitlines()) == 1
 
 
 def settings_of(certificates: Certificates, directory: Path) -> dict[str, str]:

@@ -19,6 +19,7 @@ from psycopg import AsyncConnection
 from ingest_service.canary import nobody
 from ingest_service.downtime import files
 from ingest_service.jobs import outage
+from ingest_service.jobs.outage import IncidentMetrics
 from ingest_service.outage.cover import covers
 from ingest_service.outage.incident import Cause, Change, Event, Kind
 from ingest_service.outage.rules import DEFAULT
@@ -128,6 +129,30 @@ async def test_a_network_that_dies_is_one_incident_with_its_history(database: Da
     assert home.count("incident WHERE ended_at IS NULL") == 0
 
 
+async def test_what_stands_is_scraped(database: Database) -> None:
+    ten = datetime(2026, 11, 25, 10, tzinfo=UTC)
+    home = await region(database, ten)
+    go(home, [JOKKMOKK], ten)
+    heard(home, ten)
+    await look(database, ten)
+    metrics = IncidentMetrics(lambda: ten)
+    async with connections.pool(database.dsn("hemvital_jobs"), name="test", size=1) as pool:
+        await metrics.refresh(pool)
+
+    found = {
+        (sample.name, sample.labels.get("kind")): sample.value
+        for family in metrics.collect()
+        for sample in family.samples
+    }
+
+    assert found == {
+        ("hemvital_incidents", "chain"): 0,
+        ("hemvital_incidents", "gateways"): 1,
+        ("hemvital_incidents", "canary"): 0,
+        ("hemvital_incident_gateways_away", None): 60,
+    }
+
+
 async def test_all_of_them_are_one_and_merge_what_stood(database: Database) -> None:
     ten = datetime(2026, 11, 25, 10, tzinfo=UTC)
     home = await region(database, ten)
@@ -182,6 +207,18 @@ async def test_deaf_ears_and_a_canary_that_is_not_stored_are_one_of_everybody(
         (Event.CHANGED, Cause.NOT_STORED)
     ]
     assert covers([changes[0].after], gateway_id=None, at=now)
+
+
+async def test_jobs_that_paused_take_nothing_for_broken_that_is_not(database: Database) -> None:
+    now = datetime.now(UTC)
+    home = await region(database, now, size=5)
+    bird = await known(database, now)
+    await gave(bird, now - 10 * MINUTE)
+    await job(database, now - 10 * MINUTE)
+    await gave(bird, now)
+    heard(home, now)
+
+    assert await look(database, now) == []
 
 
 async def test_several_that_look_at_once_open_one(database: Database) -> None:

@@ -160,7 +160,7 @@ class Certificates:
 
     def server(self, *names: str) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.authority.issue_cert(*(names or (HOST, "127.0.0.1"))).configure_cert(context)  # pyright: ignore[reportUnknownMemberType] half-typed
+        self.authority.issue_cert(*(names or (HOST,))).configure_cert(context)  # pyright: ignore[reportUnknownMemberType] half-typed
         return context
 
     def client(self) -> ssl.SSLContext:

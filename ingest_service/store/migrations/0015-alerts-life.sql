@@ -121,4 +121,4 @@ GRANT UPDATE (last_updated) ON patient TO hemvital_api;  -- FOR UPDATE asks for 
 GRANT SELECT, INSERT ON alert_action, backup_grant TO hemvital_api, hemvital_ingest;
 GRANT SELECT ON backup_agreement, death TO hemvital_api, hemvital_ingest;
 GRANT INSERT, UPDATE (revoked_at, revoked_by, revoked_why) ON death TO hemvital_api;
-GRANT SELECT ON staff_presence TO hemvital_ingest;
+GRANT SELECT ON staff_presence TO hemvital_ingest, hemvital_api;

@@ -1,5 +1,5 @@
 -- A patient that is nobody, by whose readings every part shows that it works; and incidents.
--- depends: 0013-enrolment
+-- depends: 0016-messages
 
 -- Who is nobody lives in a unit that is none, and in no other: one is told by the other.
 ALTER TABLE care_unit ADD COLUMN is_synthetic boolean NOT NULL DEFAULT false,
@@ -53,12 +53,8 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
-DO $$ BEGIN
-    IF to_regclass('message') IS NOT NULL THEN
-        CREATE TRIGGER skip_nobody BEFORE INSERT ON message
-           FOR EACH ROW WHEN (NEW.patient_id IS NOT NULL) EXECUTE FUNCTION skip_nobody();
-    END IF;
-END $$;
+CREATE TRIGGER skip_nobody BEFORE INSERT ON message
+   FOR EACH ROW WHEN (NEW.patient_id IS NOT NULL) EXECUTE FUNCTION skip_nobody();
 
 -- What the jobs saw of the canary each minute: up to when its readings are stored, and judged.
 -- The newest row tells all; neither time ever goes back.
@@ -218,6 +214,6 @@ GRANT SELECT (id, care_unit_id, identifier_system, identifier_value, family, giv
    ON patient TO hemvital_downtime;
 GRANT SELECT (patient_id, care_unit_id, rule, priority, state, raised_at) ON alert
    TO hemvital_downtime;
-GRANT SELECT ON limit_set TO hemvital_downtime;
+GRANT SELECT ON plan TO hemvital_downtime;
 GRANT SELECT (id, patient_id, care_unit_id, code, status, effective_at, value, systolic, diastolic)
    ON observation TO hemvital_downtime;

@@ -1,5 +1,5 @@
 -- Averages that were issued, and the protocols that they were made by.
--- depends: 0016-messages
+-- depends: 0017-canary-and-incidents
 
 -- A document as it was when the first average was made by it: what was issued can be made anew
 -- whatever a region's own files say later.

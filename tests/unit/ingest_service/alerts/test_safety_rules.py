@@ -419,10 +419,8 @@ def test_a14_a_fall_between_two_saturations_is_no_rule() -> None:
 def test_a14_the_usual_is_that_of_the_part_of_the_day() -> None:
     rule = Baseline(id="own", measure=Measure.SPO2, side=Side.LOW, distance=Decimal(2))
     usual = [
-        Usual(measure=Measure.SPO2, low=Decimal(95), high=Decimal(97), part_of_day=PartOfDay.DAY),
-        Usual(
-            measure=Measure.SPO2, low=Decimal(91), high=Decimal(94), part_of_day=PartOfDay.NIGHT
-        ),
+        Usual(measure=Measure.SPO2, low=Decimal(low), high=Decimal(high), part_of_day=part)
+        for low, high, part in ((95, 97, PartOfDay.DAY), (91, 94, PartOfDay.NIGHT))
     ]
     by_day, by_night = (
         take(

@@ -49,6 +49,14 @@ def test_a_leg_that_never_worked_is_late_three_minutes_after_the_beginning() -> 
     assert legs.deaf(Way(), began_at=began_at, now=NOW + timedelta(seconds=1)) is Leg.PUBLISHED
 
 
+def test_what_an_earlier_canary_left_is_not_late_at_once() -> None:
+    yesterday = NOW - timedelta(days=1)
+    left = Way(published=NOW, stored=NOW, judged=yesterday, looked_at=yesterday, has_page=False)
+
+    assert legs.deaf(left, began_at=FRESH, now=NOW) is None
+    assert legs.deaf(left, began_at=OLD, now=NOW) is Leg.JOB
+
+
 def test_what_was_known_never_goes_back() -> None:
     way = merged(Way(stored=FRESH), stored=OLD, judged=OLD)
 

@@ -1,0 +1,1 @@
+"""A simulated cohort with known deteriorations, and what rules make of it."""
