@@ -169,17 +169,15 @@ async def look_back_whole(
 async def history_of(
     connection: Connection, patient_id: UUID, *, since: datetime, now: datetime
 ) -> History:
-    """Return what one patient measured since then, whatever plan it was judged by."""
-    found = await histories.readings(
-        connection,
-        {patient_id: since},
-        codes=list(FAMILY_OF_CODE),
-        until=now + _AHEAD,
-        most=_MOST_READINGS,
-    )
+    """Return what one patient measured and answered since then, whatever plan judged it."""
+    wanted = {(patient_id, code): since for code in FAMILY_OF_CODE}
     history = History()
-    for past in found.get(patient_id, ()):
-        history.add(_reading(past))
+    for _, past in await histories.readings(
+        connection, wanted, until=now + _AHEAD, most=_MOST_READINGS
+    ):
+        history.extend(_reading(one) for one in past)
+    for past in await answers.since(connection, {patient_id}, since):
+        history.add(answer_of(past))
     return history
 
 
