@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
@@ -84,15 +85,28 @@ def full_copd(patient_id: UUID, care_unit_id: UUID) -> Plan:
     )
 
 
-def put(dsn: str, patients: Iterable[tuple[UUID, UUID]]) -> None:
-    """Let these patients, each of a unit, be judged by full plans, and nobody else by any.
+@contextmanager
+def in_force(dsn: str, patients: Iterable[tuple[UUID, UUID]]) -> Generator[None]:
+    """Let these patients be judged by full plans and nobody else by any; then as it was.
 
     Args:
         dsn: As the owner.
         patients: Patient and care unit.
     """
-    with psycopg.connect(dsn) as owner, owner.cursor() as cursor:
-        cursor.execute("DELETE FROM plan")
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute("CREATE TABLE plan_before AS TABLE plan")
+        owner.execute("DELETE FROM plan")
+        try:
+            _put(owner, patients)
+            yield
+        finally:
+            owner.execute("DELETE FROM plan")
+            owner.execute("INSERT INTO plan SELECT * FROM plan_before")
+            owner.execute("DROP TABLE plan_before")
+
+
+def _put(owner: psycopg.Connection, patients: Iterable[tuple[UUID, UUID]]) -> None:
+    with owner.cursor() as cursor:
         cursor.executemany(
             _PUT,
             [
@@ -108,6 +122,7 @@ def put(dsn: str, patients: Iterable[tuple[UUID, UUID]]) -> None:
                 for plan in [full_copd(patient_id, unit_id)]
             ],
         )
+        cursor.execute("ANALYZE plan")
 
 
 def _limits(**bounds: int) -> Limits:

@@ -89,6 +89,12 @@ def run(services: Services, region: Population, *, newest: datetime) -> Result:
     return Result(engine_us=engine_alone(), batches=batches)
 
 
+def everybody(region: Population) -> list[tuple[UUID, UUID]]:
+    """Return all of a region's patients, each with the care unit."""
+    people = region.registration["patients"]
+    return [(UUID(one["id"]), UUID(one["care_unit_id"])) for one in people]
+
+
 def tell(result: Result) -> Sequence[str]:
     """Return the figures as a person reads them."""
     lines = [f"judging, the engine alone, full plan and {_DAYS} days of history:"]
@@ -178,20 +184,19 @@ async def _batches(database: Database, region: Population, newest: datetime) -> 
     gateways = list(region.devices)
     halves = (gateways[: len(gateways) // 2], gateways[len(gateways) // 2 :])
     planned = {owners[device] for each in halves[0] for device in region.devices[each]}
-    full_plans.put(database.dsn(), [])
     bench = _Door(database, [_part(region, half) for half in halves])
     async with await AsyncConnection.connect(database.dsn("hemvital_ingest")) as connection:
         start = newest - timedelta(days=_DAYS)
-        await bench.fill(connection, start, days=_DAYS - 1)
-        full_plans.put(
-            database.dsn(), [(UUID(each), UUID(units[each])) for each in sorted(planned)]
-        )
+        with full_plans.in_force(database.dsn(), []):
+            await bench.fill(connection, start, days=_DAYS - 1)
         bench.now = newest - timedelta(hours=20)
-        return [
-            await bench.measure(connection, name, size, low_every)
-            for name, low_every in _LOW_EVERY.items()
-            for size in _SIZES
-        ]
+        patients = [(UUID(each), UUID(units[each])) for each in sorted(planned)]
+        with full_plans.in_force(database.dsn(), patients):
+            return [
+                await bench.measure(connection, name, size, low_every)
+                for name, low_every in _LOW_EVERY.items()
+                for size in _SIZES
+            ]
 
 
 class _Door:

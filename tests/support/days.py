@@ -36,7 +36,7 @@ from ingest_service.plans.plan import (
 )
 from ingest_service.store.callers import Caller
 from tests.support import plans
-from tests.support.ingest import UNIT, Home, id_of, registered
+from tests.support.ingest import CUFF, UNIT, Home, id_of, registered
 from tests.support.services import Database
 
 #: A Monday in winter: Europe/Stockholm is an hour ahead, the unit is open from 7 to 15 UTC.
@@ -147,8 +147,14 @@ class Days:
     ) -> ReadingRecord:
         """Let a pressure come, or a failed attempt."""
         self.home.now = when
+<<<<<<< HEAD
         more: dict[str, Any] = {} if device is None else {"device": device}
         record = self.home.cuff(systolic, diastolic, status=status, pulse=pulse, **more)
+=======
+        record = self.home.cuff(
+            systolic, diastolic, status=status, pulse=pulse, device=device or CUFF
+        )
+>>>>>>> rejudge
         await self._give([record])
         return record
 
