@@ -311,8 +311,9 @@ async def test_what_was_destroyed_is_written_down_without_a_name(database: Datab
     # One average more.
     assert counts == {
         "alert": 1, "alert_event": 1, "assignment": 2, "average": 1, "device_record": 4,
-        "identity": 7, "legal_hold": 1, "observation": 7, "observation_change": 9,
-        "observation_history": 2, "patient": 1, "plan": 1, "provenance": 1,
+        "identity": 7, "legal_hold": 1, "message": 3, "notification": 1, "observation": 7,
+        "observation_change": 9, "observation_history": 2, "patient": 1, "patient_clock": 1,
+        "plan": 1, "provenance": 1,
         "quarantine": 1, "receiver_news": 7, "receiver_patient": 1, "web_session": 1,
     }  # fmt: skip
     assert {each.table: each.rows for each in survey.kept} == {"access_log": 7, "delivery": 6}
