@@ -147,14 +147,8 @@ class Days:
     ) -> ReadingRecord:
         """Let a pressure come, or a failed attempt."""
         self.home.now = when
-<<<<<<< HEAD
         more: dict[str, Any] = {} if device is None else {"device": device}
         record = self.home.cuff(systolic, diastolic, status=status, pulse=pulse, **more)
-=======
-        record = self.home.cuff(
-            systolic, diastolic, status=status, pulse=pulse, device=device or CUFF
-        )
->>>>>>> rejudge
         await self._give([record])
         return record
 
