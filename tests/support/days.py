@@ -147,8 +147,9 @@ class Days:
     ) -> ReadingRecord:
         """Let a pressure come, or a failed attempt."""
         self.home.now = when
-        more: dict[str, Any] = {} if device is None else {"device": device}
-        record = self.home.cuff(systolic, diastolic, status=status, pulse=pulse, **more)
+        record = self.home.cuff(
+            systolic, diastolic, status=status, pulse=pulse, device=device or CUFF
+        )
         await self._give([record])
         return record
 
