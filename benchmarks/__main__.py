@@ -45,7 +45,6 @@ _READINGS_OF_A_YEAR: Final = 20_000
 _TEN: Final = 10  # devices in the home of a measured gateway
 _PROBES: Final = 4
 _PROBE_EVERY_S: Final = 3.0
-_EARLIER: Final = timedelta(days=60)  # no record twice
 _NURSE: Final = Nurse(
     subject="bench",
     name="Bench",
@@ -148,11 +147,18 @@ def _script(place: int, count: int) -> Path:
     return visible.script(file, place=place, places=_PROBES, count=count, every_s=_PROBE_EVERY_S)
 
 
-def _ingest(bench: _Bench, *, before: timedelta = timedelta(0)) -> _Told:
-    messages: int = bench.arguments.messages
+def _ingest(bench: _Bench) -> _Told:
     ingesting = IngestBench(
-        bench.platform, bench.state, bench.region.devices, newest=bench.at - before
+        bench.platform,
+        bench.state,
+        bench.region.devices,
+        newest=lambda number: bench.at - timedelta(days=number),
     )
+    return _ingested(bench, ingesting)
+
+
+def _ingested(bench: _Bench, ingesting: IngestBench) -> _Told:
+    messages: int = bench.arguments.messages
     results = [
         ingesting.run(messages=messages, readings_each=1),
         ingesting.run(messages=messages // 5, readings_each=10),
@@ -161,14 +167,34 @@ def _ingest(bench: _Bench, *, before: timedelta = timedelta(0)) -> _Told:
     return figures, telling.of_ingest(results)
 
 
+def _just_now(number: int) -> datetime:
+    """Return a time of the last half minute; none has the seconds of another round's readings."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    return now - timedelta(seconds=now.timestamp() % _DEVICES_EACH + number)
+
+
 def _judging(bench: _Bench) -> _Told:
     result = judging.run(bench.platform.services, bench.region, newest=bench.at)
     ratios = {f"{each.name}, {each.readings}": each.ratio for each in result.batches}
     owner = bench.platform.services.database.dsn("hemvital_owner")
+    # Measured just now: of what comes days late every reading is looked at beside its days.
+    ingesting = IngestBench(
+        bench.platform,
+        bench.state,
+        bench.region.devices,
+        newest=_just_now,
+        every=timedelta(seconds=1),
+    )
+    floor, floor_lines = _ingested(bench, ingesting)
     with full_plans.in_force(owner, judging.everybody(bench.region)):
-        figures, lines = _ingest(bench, before=_EARLIER)
-    told = [*judging.tell(result), "with full plans:", *lines]
-    return asdict(result) | {"ratios": ratios, "ingest": figures}, told
+        figures, lines = _ingested(bench, ingesting)
+    told = [
+        *judging.tell(result),
+        *("measured just now, without plans:", *floor_lines),
+        *("measured just now, with full plans:", *lines),
+    ]
+    worker = {"without": floor, "with": figures}
+    return asdict(result) | {"ratios": ratios, "worker": worker}, told
 
 
 def _workers(bench: _Bench) -> _Told:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -38,7 +38,11 @@ class Result:
 
 
 class IngestBench:
-    """Both candidates on one broker, round by round, so that a noisy machine hits both."""
+    """Both candidates on one broker, round by round, so that a noisy machine hits both.
+
+    ``newest`` says when the last reading of each round was measured, no two rounds alike;
+    ``every`` how far apart a gateway's readings are.
+    """
 
     def __init__(
         self,
@@ -46,12 +50,14 @@ class IngestBench:
         state: State,
         devices: Mapping[str, Sequence[str]],
         *,
-        newest: datetime,
+        newest: Callable[[int], datetime],
+        every: timedelta = timedelta(seconds=10),
     ) -> None:
         self._platform = platform
         self._state = state
         self._devices = devices
         self._newest = newest
+        self._every = every
         self._fills = 0
 
     def run(self, *, messages: int, readings_each: int) -> Result:
@@ -138,13 +144,13 @@ class IngestBench:
             thread.join()
 
     def _publish(self, gateway_id: str, count: int, readings_each: int) -> None:
-        newest = self._newest - timedelta(days=self._fills)  # no record twice
+        newest = self._newest(self._fills)  # no record twice
         outgoing = load.messages(
             gateway_id,
             self._devices[gateway_id],
             count=count,
             readings_each=readings_each,
-            when=lambda number: newest - timedelta(seconds=10 * number),
+            when=lambda number: newest - number * self._every,
             seed=self._fills,
         )
         connection = publisher(self._platform, gateway_id)

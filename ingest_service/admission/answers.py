@@ -8,8 +8,9 @@ from typing import Final
 from uuid import UUID
 
 from fhir_mappings import questionnaire_responses
-from ingest_service.admission import cases, judging
+from ingest_service.admission import cases
 from ingest_service.alerts import engine, lookback
+from ingest_service.alerts.alert import Evidence
 from ingest_service.alerts.history import Answer
 from ingest_service.store import alerts, answers, patients
 from ingest_service.store.answers import AnswersRow
@@ -18,6 +19,8 @@ from ingest_service.store.connections import Connection
 logger = logging.getLogger(__name__)
 
 _BACK: Final = timedelta(days=30)
+# What stands in an alert that answers could not be judged, in the place of a question.
+_CODE: Final = "questionnaire_response"
 
 
 class UnknownPatientError(ValueError):
@@ -83,7 +86,10 @@ async def admit(
             engine.take_answer(case, one, now=now)
         except Exception:  # the answers are stored, and a person must look
             logger.exception("could not judge answers")
-            judging.could_not_judge(case, (), now=now)
+            evidence = Evidence(
+                observation_id=given.id, code=_CODE, effective_at=given.answered_at
+            )
+            engine.could_not_judge(case, evidence, now=now)
         await cases.write(connection, [case], locked, now=now)
         await alerts.notify_pages(connection, {patient.care_unit_id})
     return True

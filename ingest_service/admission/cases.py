@@ -169,13 +169,15 @@ async def look_back_whole(
 async def history_of(
     connection: Connection, patient_id: UUID, *, since: datetime, now: datetime
 ) -> History:
-    """Return what one patient measured since then, whatever plan it was judged by."""
+    """Return what one patient measured and answered since then, whatever plan judged it."""
     wanted = {(patient_id, code): since for code in FAMILY_OF_CODE}
     history = History()
     for _, past in await histories.readings(
         connection, wanted, until=now + _AHEAD, most=_MOST_READINGS
     ):
         history.extend(_reading(one) for one in past)
+    for past in await answers.since(connection, {patient_id}, since):
+        history.add(answer_of(past))
     return history
 
 
@@ -226,14 +228,23 @@ def told(cases: Iterable[Case]) -> int:
     return sum(change.event in _TOLD for case in cases for change in case.changes)
 
 
-async def set_clocks(connection: Connection, cases: Collection[Case]) -> None:
-    """Write when each case, with its whole history, is due again."""
+async def set_clocks(connection: Connection, cases: Collection[Case], *, now: datetime) -> None:
+    """Write when each case, with its whole history, is due again, or gets another plan."""
+    patients = [case.patient_id for case in cases]
+    changes = await plans.next_change(connection, patients, now)
     await clocks.put(
         connection,
         [
             Clock(
                 patient_id=case.patient_id,
-                due_at=engine.next_due(case),
+                due_at=min(
+                    (
+                        at
+                        for at in (engine.next_due(case), changes.get(case.patient_id))
+                        if at is not None
+                    ),
+                    default=None,
+                ),
                 judged_through=case.judged_through,
             )
             for case in cases

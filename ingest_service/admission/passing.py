@@ -74,7 +74,7 @@ async def _judge(connection: Connection, ids: Sequence[UUID], now: datetime) -> 
             averages.take(loaded[issued.row.patient_id], issued, now=now)
         if await cases.write(connection, loaded.values(), due, now=now):
             await alerts.notify_pages(connection, {one.care_unit_id for one in due.values()})
-        await cases.set_clocks(connection, list(loaded.values()))
+        await cases.set_clocks(connection, list(loaded.values()), now=now)
         ticked = [known[patient_id] for patient_id in loaded]
         if ticked:
             await clocks.note_ticks(connection, ticked, at=now)

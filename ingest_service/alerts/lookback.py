@@ -8,107 +8,72 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
+from ingest_service.alerts import conditions, episodes, levels
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.finding import is_late
 from ingest_service.alerts.history import Answer, Attempt, Reading
-from ingest_service.plans.limits import Measure
-from ingest_service.plans.plan import (
-    Baseline,
-    ChangeOverDays,
-    FailedAttempts,
-    Plan,
-    Side,
-    Sustained,
-    Symptom,
-)
+from ingest_service.alerts.rules import attempts, sustained
+from ingest_service.plans.plan import Baseline, ChangeOverDays, Plan, Sustained, Symptom
 
-#: An episode beyond limits is followed back so far (hysteresis).
-EPISODE: Final = timedelta(days=7)
-_READINGS: Final = timedelta(days=30)  # "of the last five readings" lie within
-_ATTEMPTS: Final = FailedAttempts()
+#: An episode beyond limits is followed back so far.
+EPISODE: Final = episodes.LONGEST
+# A home's day begins before that of UTC, and the readings of a run before the last of them.
+_SLACK: Final = timedelta(days=2)
 
 
 def since(case: Case, one: Reading | Attempt | Answer) -> datetime | None:
     """Return from when on the patient's readings are needed, or None: they are not."""
+    plan = case.plan
+    if plan is None:
+        return None
     match one:
         case Reading():
-            at = one.effective_at
-            spans = _of_reading(case, one)
+            at, spans = one.effective_at, _of_reading(plan, one)
         case Attempt():
-            at = one.effective_at
-            settings = [s for s in _rules(case) if isinstance(s, FailedAttempts)] or [_ATTEMPTS]
-            spans = (timedelta(minutes=each.within_min) for each in settings)
+            at, spans = one.effective_at, iter([_window(plan)])
         case Answer():
-            at = one.answered_at
-            spans = (
-                timedelta(hours=each.within_h)
-                for each in _rules(case)
-                if isinstance(each, Symptom) and each.beyond is not None
-            )
+            at, spans = one.answered_at, _of_answer(plan)
     furthest = max(spans, default=None)
     return None if furthest is None else at - furthest
 
 
 def furthest(plan: Plan | None) -> timedelta:
     """Return how far back any of the plan's rules may ever look."""
-    spans = [EPISODE]
-    for rule in plan.rules if plan else ():
-        match rule:
-            case Sustained():
-                spans.append(_sustained(rule))
-            case Baseline(days=days) | ChangeOverDays(days=days):
-                spans.append(timedelta(days=days))
-            case _:
-                pass
-    return max(spans)
+    spans = (_of_rule(rule) for rule in plan.rules) if plan else ()
+    return max([EPISODE, *(span for span in spans if span is not None)])
 
 
-def _of_reading(case: Case, one: Reading) -> Iterator[timedelta]:
-    plan = case.plan
-    if plan is None:
-        return
-    if is_late(one.effective_at, one.received_at):
-        yield EPISODE  # what came after it decides whether it is history
-    for measure, value in one.values.items():
-        limits = plan.limits.get(measure)
-        margin = (limits.hysteresis or 0) if limits else 0
-        if limits is not None and any(
-            limits.level(each) is not None for each in (value - margin, value, value + margin)
-        ):
-            yield EPISODE
+def _of_reading(plan: Plan, one: Reading) -> Iterator[timedelta]:
+    limits = conditions.limits_of(plan, one, now=one.received_at)
+    if is_late(one.effective_at, one.received_at) or not levels.is_back(one.values, limits):
+        yield EPISODE
     for rule in plan.rules:
         match rule:
-            case Sustained() if _is_beyond(plan, rule, one):
-                yield _sustained(rule)
-            case Baseline() if rule.measure in one.values:
-                yield timedelta(days=rule.days)
-            case ChangeOverDays() if rule.measure in one.values:
-                yield timedelta(days=rule.days)
+            case Sustained() if sustained.is_beyond(plan, rule, one, now=one.received_at):
+                yield sustained.HORIZON
+            case Baseline() | ChangeOverDays() if rule.measure in one.values:
+                yield timedelta(days=rule.days) + _SLACK
             case _:
                 pass
 
 
-def _rules(case: Case) -> tuple[object, ...]:
-    return case.plan.rules if case.plan else ()
+def _of_answer(plan: Plan) -> Iterator[timedelta]:
+    for rule in plan.rules:
+        if isinstance(rule, Symptom) and rule.beyond is not None:
+            yield timedelta(hours=rule.within_h)
 
 
-def _sustained(rule: Sustained) -> timedelta:
-    return timedelta(days=rule.of) if rule.unit == "days" else _READINGS
+def _of_rule(rule: object) -> timedelta | None:
+    match rule:
+        case Sustained():
+            return sustained.HORIZON
+        case Baseline() | ChangeOverDays():
+            return timedelta(days=rule.days) + _SLACK
+        case _:
+            return None
 
 
-def _is_beyond(plan: Plan, rule: Sustained, one: Reading) -> bool:
-    value = one.values.get(rule.measure)
-    bound = rule.limit if rule.limit is not None else _yellow(plan, rule.measure, rule.side)
-    if value is None or bound is None:
-        return False
-    return value < bound if rule.side is Side.LOW else value > bound
-
-
-def _yellow(plan: Plan, measure: Measure, side: Side) -> Decimal | None:
-    limits = plan.limits.get(measure)
-    if limits is None:
-        return None
-    return limits.yellow_low if side is Side.LOW else limits.yellow_high
+def _window(plan: Plan) -> timedelta:
+    return timedelta(minutes=attempts.settings_of(plan).within_min)

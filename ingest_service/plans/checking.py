@@ -63,16 +63,13 @@ def _period(plan: Plan) -> Iterator[str]:
 
 def _all_limits(plan: Plan) -> Iterator[str]:
     for measure, limits in plan.limits.items():
-        yield from (f"limits.{measure}.{fault}" for fault in limits_faults(measure, limits))
+        yield from limits_faults(f"limits.{measure}", measure, limits)
         yield from _beside_target(plan, measure, limits)
     for condition, limits_of in plan.limits_when.items():
         if condition is Condition.REST:
             yield f"limits_when.{condition}: limits at rest stand in limits"
         for measure, limits in limits_of.items():
-            yield from (
-                f"limits_when.{condition}.{measure}.{fault}"
-                for fault in limits_faults(measure, limits)
-            )
+            yield from limits_faults(f"limits_when.{condition}.{measure}", measure, limits)
 
 
 def _beside_target(plan: Plan, measure: Measure, limits: Limits) -> Iterator[str]:
@@ -99,7 +96,7 @@ def _temporary(plan: Plan) -> Iterator[str]:
             yield f"{place}.until: must be after since"
         if one.since < plan.since or (plan.until is not None and one.until > plan.until):
             yield f"{place}: must lie within the plan's period"
-        yield from (f"{place}.limits.{fault}" for fault in limits_faults(one.measure, one.limits))
+        yield from limits_faults(f"{place}.limits", one.measure, one.limits)
     for (first, one), (second, other) in combinations(enumerate(plan.temporary), 2):
         if one.measure is other.measure and one.since < other.until and other.since < one.until:
             yield f"temporary[{second}]: overlaps temporary[{first}] of the same measure"

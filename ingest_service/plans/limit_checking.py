@@ -21,8 +21,8 @@ _MOST_DIGITS: Final = 6
 _MOST_APART: Final = 100
 
 
-def limits_faults(measure: Measure, limits: Limits) -> Iterator[str]:
-    """Yield what is wrong with one measure's limits, by the name of the side."""
+def limits_faults(place: str, measure: Measure, limits: Limits) -> Iterator[str]:
+    """Yield what is wrong with one measure's limits, by their place and the name of the side."""
     sides = _sides(limits)
     given = {name: value for name, value in sides.items() if value is not None}
     wrong = [
@@ -37,8 +37,8 @@ def limits_faults(measure: Measure, limits: Limits) -> Iterator[str]:
     wrong += distance_faults("hysteresis", limits.hysteresis)
     wrong += distance_faults("step", limits.step)
     if not given:
-        wrong.append("at least one limit is needed")
-    yield from wrong or _order_faults(limits, given)
+        yield f"{place}: at least one limit is needed"
+    yield from (f"{place}.{fault}" for fault in wrong or _order_faults(limits, given))
 
 
 def value_faults(measure: Measure, name: str, value: Decimal | None) -> Iterator[str]:

@@ -68,7 +68,7 @@ def _sustained(plan: Plan, rule: Sustained) -> Iterator[str]:
 
 def _average(plan: Plan, rule: AverageAbove) -> Iterator[str]:
     for measure, limits in rule.limits.items():
-        yield from (f"limits.{measure}.{each}" for each in limits_faults(measure, limits))
+        yield from limits_faults(f"limits.{measure}", measure, limits)
         if measure not in _AVERAGED:
             yield f"limits.{measure}: a blood-pressure protocol does not average it"
     if not rule.limits:

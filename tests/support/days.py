@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 from uuid import UUID, uuid4
 
 import msgspec
@@ -147,14 +147,9 @@ class Days:
     ) -> ReadingRecord:
         """Let a pressure come, or a failed attempt."""
         self.home.now = when
-<<<<<<< HEAD
-        more: dict[str, Any] = {} if device is None else {"device": device}
-        record = self.home.cuff(systolic, diastolic, status=status, pulse=pulse, **more)
-=======
         record = self.home.cuff(
             systolic, diastolic, status=status, pulse=pulse, device=device or CUFF
         )
->>>>>>> rejudge
         await self._give([record])
         return record
 

@@ -52,8 +52,9 @@ def ended(
     Windows that began before the plan, or that a pause touches, were not expected.
     """
     found: list[Expected] = []
+    begins = plan.since_of(activity)
     for back in (_NEAR, 2 * HORIZON):
-        since = max(plan.since, until - back)
+        since = max(begins, until - back)
         found = [
             Expected(
                 family=activity.family,
@@ -61,11 +62,11 @@ def ended(
                 is_kept=bool(case.history.of(activity.family, one.starts_at, one.ends_at)),
             )
             for one in windows.ended(activity.windows, plan.time_zone, since, until - GRACE)
-            if one.starts_at >= plan.since
+            if one.starts_at >= begins
             and not plan.is_paused(one.starts_at)
             and not plan.is_paused(one.ends_at)
         ][-most:]
-        if len(found) == most or since == plan.since:
+        if len(found) == most or since == begins:
             break
     return found
 
@@ -89,7 +90,7 @@ def silent_since(case: Case, plan: Plan, activity: Activity, at: datetime) -> da
     """Return since when nothing has come: the last reading, the plan's begin or a pause's end."""
     pauses = [one.until for one in plan.pauses if one.until is not None and one.until <= at]
     known = case.history.of(activity.family, at - 2 * HORIZON, at)
-    return max([plan.since, *pauses, *(one.effective_at for one in known[-1:])])
+    return max([plan.since_of(activity), *pauses, *(one.effective_at for one in known[-1:])])
 
 
 def first_missed_after(plan: Plan, activity: Activity, since: datetime) -> datetime | None:

@@ -40,9 +40,15 @@ def judge(case: Case, reading: Reading, *, now: datetime) -> Iterator[Finding]:
     for rule in plan.rules:
         if not isinstance(rule, Sustained):
             continue
-        value, bound = reading.values.get(rule.measure), _bound(plan, rule, now)
-        if value is not None and bound is not None and _is_beyond(value, bound, rule.side):
+        bound = _bound(plan, rule, now)
+        if bound is not None and is_beyond(plan, rule, reading, now=now):
             yield from _found(case, plan, rule, reading, bound, now=now)
+
+
+def is_beyond(plan: Plan, rule: Sustained, reading: Reading, *, now: datetime) -> bool:
+    """Tell whether a reading is beyond what a rule asks about: else it brings nothing."""
+    value, bound = reading.values.get(rule.measure), _bound(plan, rule, now)
+    return value is not None and bound is not None and _is_beyond(value, bound, rule.side)
 
 
 def _found(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ingest_service.commands.readings_file import schema
 from ingest_service.commands.rules import main
 
 PLAN: dict[str, Any] = {
@@ -156,3 +157,13 @@ def test_a_file_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture[s
 
     assert main(["rules", "evaluate", *given]) == 2
     assert "/nowhere.json" in capsys.readouterr().err
+
+
+def test_the_documented_schema_is_that_of_the_lines() -> None:
+    documented = Path(__file__).parents[3] / "docs/reference/rules-evaluate.schema.json"
+
+    found = json.loads(documented.read_text(encoding="utf-8"))
+
+    assert {key: value for key, value in found.items() if key != "$schema"} == json.loads(
+        json.dumps(schema())
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ BASE: dict[str, Any] = {
     "activities": [{"family": "spo2"}],
     "limits": {"spo2": {"red_low": "88", "yellow_low": "90", "immediate_low": "84"}},
 }
+EMPTY: dict[str, Any] = {}
 TEMPORARY = {
     "measure": "spo2",
     "limits": {"red_low": "85"},
@@ -56,7 +58,7 @@ def test_a_plan_in_order_has_no_fault() -> None:
         (spo2(red_low="NaN"), "plan.limits.spo2.red_low: must be"),
         (spo2(red_low="1E+900000"), "plan.limits.spo2.red_low: must be"),
         (spo2(red_low="88.1234567"), "plan.limits.spo2.red_low: has more"),
-        (spo2(), "plan.limits.spo2.at least one"),
+        (spo2(), "plan.limits.spo2: at least one"),
         (spo2(yellow_low="90", yellow_high="92", hysteresis="2"), "plan.limits.spo2.hysteresis"),
         ({"until": "2025-01-01T00:00:00Z"}, "plan.until: "),
         ({"time_zone": "Europe/Nowhere"}, "plan.time_zone: "),
@@ -74,7 +76,7 @@ def test_a_plan_in_order_has_no_fault() -> None:
         ),
         ({"rules": [{"type": "missed", "count": 4, "of": 3}]}, "plan.rules[0].count: "),
         (
-            {"rules": [{"type": "average", "id": "a", "limits": {}}]},
+            {"rules": [{"type": "average", "id": "a", "limits": EMPTY}]},
             "plan.rules[0].limits: ",
         ),
         (
@@ -163,3 +165,13 @@ def test_a13_oxygen_is_stated_and_both_sides_limited(
     change: dict[str, Any], is_told: bool
 ) -> None:
     assert bool(told(**change)) is is_told
+
+
+def test_the_documented_example_is_a_plan_that_can_be_approved() -> None:
+    page = Path(__file__).parents[4] / "docs/reference/plans.md"
+    example = page.read_text(encoding="utf-8").split("```json\n")[1].split("```")[0]
+
+    plan = reading.decode(example)
+
+    assert checking.faults(plan) == []
+    assert checking.unready(plan) == []
