@@ -124,6 +124,7 @@ def drawn(
     since, until = span
     days = (until - since) / timedelta(days=1)
     placing = parameters.placing
+    room = timedelta(days=min(placing.room_days, days / 4))
     planned: list[tuple[datetime, str, int]] = []
     for kind, per_90_days in programme.deteriorations.items():
         count = poisson(draws.uniform(f"count of {kind}"), per_90_days * days / 90)
@@ -147,7 +148,7 @@ def drawn(
             limits=limits,
             onset=onset,
         )
-        if made is None or made.crossed_at > until - timedelta(days=placing.room_days):
+        if made is None or made.crossed_at > until - room:
             continue
         found.append(made)
         free_from = made.ends_at + timedelta(days=placing.quiet_days)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid5
 
+from benchmarks.cohort.courses import RED, YELLOW
 from benchmarks.cohort.diary import Diary
 from benchmarks.cohort.measuring import Home, Produced
 from benchmarks.cohort.parameters import Parameters
@@ -62,19 +63,24 @@ def _monitored(who: Patient) -> Monitored:
 
 
 def _truths(who: Patient) -> list[Truth]:
+    # What would be crossed after the end is crossed by nobody who is looked at.
+    reds = [
+        at if (at := one.crossed_red_at) is not None and at < who.until else None
+        for one in who.deteriorations
+    ]
     return [
         Truth(
             id=uuid5(who.id, f"deterioration {place}"),
             patient_id=who.id,
             programme=who.programme,
             kind=one.kind,
-            severity=one.severity,
+            severity=YELLOW if red is None else RED,
             measures=one.measures,
             onset=one.onset,
             crossed_at=one.crossed_at,
-            crossed_red_at=one.crossed_red_at,
+            crossed_red_at=red,
             silent_from=one.silent_from,
             ends_at=min(one.ends_at, who.until),
         )
-        for place, one in enumerate(who.deteriorations)
+        for place, (one, red) in enumerate(zip(who.deteriorations, reds, strict=True))
     ]

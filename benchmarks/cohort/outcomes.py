@@ -13,7 +13,7 @@ import msgspec
 from benchmarks.cohort.courses import RED, family_of
 from benchmarks.cohort.measuring import Produced
 from benchmarks.cohort.plain import Limits, level, once_a_day
-from benchmarks.cohort.records import Alert, Monitored, Request, Truth
+from benchmarks.cohort.records import Alert, Cause, Monitored, Request, Truth
 
 #: Flags that lower a value's certainty. An irregular pulse does not (A2).
 DOUBTFUL: Final = frozenset({"body_movement", "cuff_too_loose", "low_perfusion"})
@@ -105,12 +105,14 @@ def outcome(
         requests: Requests to measure again.
     """
     reaching = sorted((one for one in rules if one.reaches_person), key=lambda one: one.raised_at)
+    # The plain limit asks and reminds nobody, and sees nothing of what came of that.
+    unasked = [one for one in produced if one.made.why in {Cause.SCHEDULED, Cause.UNWELL}]
     found = tuple(
         Found(
             truth=truth,
             rules=_finding(truth, reaching)
             or Finding(miss=_miss(truth, produced, limits, requests)),
-            plain=_finding(truth, plain) or Finding(miss=_miss(truth, produced, limits, ())),
+            plain=_finding(truth, plain) or Finding(miss=_miss(truth, unasked, limits, ())),
             plain_red_at=_first_red(truth, plain),
             by_chance=_by_chance(monitored, truth, truths, reaching, plain),
         )

@@ -5,6 +5,7 @@ from itertools import chain, pairwise
 
 import pytest
 
+from benchmarks.cohort import generating
 from benchmarks.cohort.courses import Deterioration
 from benchmarks.cohort.generating import Case
 from benchmarks.cohort.patients import patient
@@ -68,6 +69,18 @@ def test_order_is_onset_crossing_end() -> None:
     for _, one in _deteriorations():
         assert one.onset < one.crossed_at < one.ends_at
         assert one.crossed_red_at is None or one.crossed_at <= one.crossed_red_at < one.ends_at
+
+
+def test_what_is_told_of_lies_before_the_end_with_room_to_be_found() -> None:
+    for number in range(160):
+        one = shipped_case(number) if number < len(_CASES) else generating.case(shipped(), number)
+        for truth in one.truths:
+            days = (one.patient.until - one.patient.since) / timedelta(days=1)
+
+            assert one.patient.until - truth.crossed_at >= timedelta(days=min(14, days / 4))
+            assert truth.ends_at <= one.patient.until
+            assert truth.crossed_red_at is None or truth.crossed_red_at < one.patient.until
+            assert (truth.severity == "red") is (truth.crossed_red_at is not None)
 
 
 def test_about_as_many_are_red_as_the_parameters_say() -> None:

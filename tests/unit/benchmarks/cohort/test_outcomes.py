@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import pytest
 from benchmarks.cohort.measuring import Produced
 from benchmarks.cohort.outcomes import Finding, Miss, Outcome, Tally, outcome
 from benchmarks.cohort.plain import exact
-from benchmarks.cohort.records import Alert, Made, Monitored, Reading, Request, Truth
+from benchmarks.cohort.records import Alert, Cause, Made, Monitored, Reading, Request, Truth
 
 _PATIENT = UUID(int=1)
 _DAY = datetime(2026, 10, 1, tzinfo=UTC)
@@ -197,3 +198,13 @@ def test_chance_needs_a_time_in_which_the_patient_was_there_and_well() -> None:
 
     assert _outcome().found[0].by_chance is None
     assert _outcome(monitored=early, truths=(before, _TRUTH)).found[1].by_chance is None
+
+
+def test_the_plain_limit_sees_nothing_of_what_was_measured_on_request() -> None:
+    asked = _made(17, "86")
+    asked = replace(asked, made=msgspec.structs.replace(asked.made, why=Cause.REQUESTED))
+
+    (found,) = _outcome(produced=(asked,)).found
+
+    assert found.plain == Finding(miss=Miss.NOT_MEASURED)
+    assert found.rules == Finding(miss=Miss.NOT_RAISED)
