@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
@@ -186,7 +187,9 @@ def _alert_row(
 
 def _alert(alert: OpenAlert, reader: Reader) -> Alert:
     catalogue = reader.catalogue
-    told = _told(catalogue, alert.rule, alert.limits, alert.readings, alert.facts)
+    told = _told(
+        catalogue, alert.rule, alert.limits, alert.readings, alert.facts, zone=reader.zone
+    )
     late = ""
     if told.last_at is not None and alert.raised_at - told.last_at >= values.LATE:
         late = catalogue.gettext("measured %(measured)s, came %(came)s") % {
@@ -204,7 +207,13 @@ def _alert(alert: OpenAlert, reader: Reader) -> Alert:
 
 @lru_cache(maxsize=_KEPT)  # an alert's facts never change, and pages are asked for all the time
 def _told(
-    catalogue: Catalogue, rule: str, limits_text: str, readings_text: str, facts_text: str
+    catalogue: Catalogue,
+    rule: str,
+    limits_text: str,
+    readings_text: str,
+    facts_text: str,
+    *,
+    zone: ZoneInfo,
 ) -> Told:
     limits, found = facts.limits(limits_text), facts.readings(readings_text)
     used = [reading for reading in found if not reading.is_withdrawn]
@@ -215,7 +224,7 @@ def _told(
     limit = "" if last is None else sentences.limit(catalogue, rule, limits, last)
     return Told(
         sentence=(
-            sentences.sentence(catalogue, rule, limits, used, facts.noted(facts_text))
+            sentences.sentence(catalogue, rule, limits, used, facts.noted(facts_text), zone=zone)
             if used or not found
             else sentences.all_taken_back(catalogue)
         ),

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -28,6 +29,7 @@ from ingest_service.plans.default_hours import DEFAULT_HOURS
 from ingest_service.plans.hours import Hours, HoursError
 from ingest_service.plans.plan import Plan
 from ingest_service.plans.reading import PlanError
+from ingest_service.plans.wall_clock import zone_named
 from ingest_service.protocols import library
 from ingest_service.protocols.averaging import Average
 from ingest_service.wording import catalogue, sentences
@@ -89,7 +91,7 @@ def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         "plan": {"id": str(plan.id), "version": plan.version, "in_force": plan.is_in_force(now)},
         "now": now.isoformat(),
         "readings": len(inputs),
-        "alerts": [_alert(each) for each in _all(case)],
+        "alerts": [_alert(each, zone_named(plan.time_zone)) for each in _all(case)],
         "events": [
             {
                 "at": change.at.isoformat(),
@@ -145,7 +147,7 @@ def _all(case: Case) -> list[Alert]:
     return list(last.values())
 
 
-def _alert(alert: Alert) -> dict[str, Any]:
+def _alert(alert: Alert, zone: ZoneInfo) -> dict[str, Any]:
     used = sorted(alert.standing, key=lambda one: one.effective_at)
     said = catalogue.load()
     return {
@@ -164,7 +166,7 @@ def _alert(alert: Alert) -> dict[str, Any]:
         "readings": msgspec.to_builtins(alert.readings, str_keys=True),
         "sentences": {
             language: sentences.sentence(
-                said[language], alert.rule, alert.limits, used, alert.facts
+                said[language], alert.rule, alert.limits, used, alert.facts, zone=zone
             )
             for language in _LANGUAGES
         },

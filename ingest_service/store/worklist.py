@@ -30,12 +30,13 @@ SELECT u.id, u.name, p.name AS provider_name,
  WHERE u.id = ANY(%(units)s)
 """
 
+# What waits for a second value alerts nobody yet, and is no alert to anybody.
 # limits and readings as text: a jsonb number would become a float on the way.
 _ALERTS = """
 SELECT id, patient_id, rule, priority, state, raised_at, last_reading_at,
        limits::text AS limits, readings::text AS readings, facts::text AS facts
   FROM alert
- WHERE state <> 'resolved'
+ WHERE state NOT IN ('awaiting', 'resolved')
    AND care_unit_id = ANY(%(units)s)
  ORDER BY CASE priority WHEN 'red' THEN 0 WHEN 'yellow' THEN 1 ELSE 2 END,
           state <> 'new', raised_at, id
@@ -49,7 +50,7 @@ SELECT id, identifier_system, identifier_value, family, given, birth_date, gende
   FROM patient
  WHERE care_unit_id = ANY(%(units)s)
     OR id IN (SELECT patient_id FROM alert
-               WHERE state <> 'resolved' AND care_unit_id = ANY(%(units)s))
+               WHERE state NOT IN ('awaiting', 'resolved') AND care_unit_id = ANY(%(units)s))
  ORDER BY id = ANY(%(first)s) DESC, family, given, id
  LIMIT %(limit)s
 """

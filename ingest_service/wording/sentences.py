@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from decimal import Decimal
 from functools import cache
 from typing import Final
 
 from babel.numbers import get_decimal_symbol
+from msgspec import structs
 
 from ingest_service.alerts.alert import NO_FACTS, Evidence, Facts
 from ingest_service.plans.limits import Level, Limits, Measure
@@ -34,6 +35,8 @@ def sentence(
     limits: Mapping[Measure, Limits],
     used: Sequence[Evidence],
     facts: Facts = NO_FACTS,
+    *,
+    zone: tzinfo,
 ) -> str:
     """Return what a nurse reads of one alert: why, and what there is to doubt.
 
@@ -43,8 +46,12 @@ def sentence(
         limits: Limits in force when it was judged, by measure.
         used: Readings that it rests on, oldest first.
         facts: What the rule noted beside them.
+        zone: The clock on which times are told.
     """
     _ = catalogue.gettext
+    used = [structs.replace(one, effective_at=one.effective_at.astimezone(zone)) for one in used]
+    if facts.since is not None:
+        facts = structs.replace(facts, since=facts.since.astimezone(zone))
     said = [reasons.of_rule(catalogue, rule, facts, used) or reason(catalogue, rule, limits, used)]
     if rule.startswith("limit.") and None not in (facts.usual_low, facts.usual_high):
         usual = {

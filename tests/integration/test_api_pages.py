@@ -336,3 +336,17 @@ def test_open_streams_do_not_hold_the_stop(api: Api) -> None:
 
     assert took < 3
     assert api.process.returncode == 0
+
+
+def test_what_waits_for_a_second_value_is_no_alert_yet(
+    api: Api, clinic: Clinic, unit: Unit
+) -> None:
+    patient = clinic.patient(unit)
+    clinic.limits(patient, spo2=(88, 90, None, None))
+    clinic.alert(unit, patient, None, rule="limit.spo2", state="awaiting")
+
+    with nurse(api) as client:
+        answer = client.get("/worklist")
+
+    assert answer.status_code == 200
+    assert "No open alerts" in answer.text or "Inga öppna larm" in answer.text

@@ -147,7 +147,7 @@ class Clinic:
         self,
         unit: Unit,
         patient_id: UUID,
-        raised_at: datetime,
+        raised_at: datetime | None,
         *,
         rule: str = "limit.blood_pressure",
         priority: str = "red",

@@ -138,8 +138,8 @@ def test_reasons(
     swedish: str,
     english: str,
 ) -> None:
-    assert sentences.sentence(CATALOGUES["sv"], rule, limits, readings) == swedish
-    assert sentences.sentence(CATALOGUES["en"], rule, limits, readings) == english
+    assert sentences.sentence(CATALOGUES["sv"], rule, limits, readings, zone=UTC) == swedish
+    assert sentences.sentence(CATALOGUES["en"], rule, limits, readings, zone=UTC) == english
 
 
 def written() -> set[str]:

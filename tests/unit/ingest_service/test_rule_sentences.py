@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,6 +14,7 @@ from ingest_service.alerts.alert import Evidence, Facts
 from ingest_service.plans.limits import Level, Limits, Measure
 from ingest_service.wording import catalogue, sentences
 
+STOCKHOLM = ZoneInfo("Europe/Stockholm")
 CATALOGUES = catalogue.load()
 AT = datetime.fromisoformat("2026-11-20T07:30:00+01:00")
 SPO2 = {Measure.SPO2: Limits(red_low=Decimal(88), yellow_low=Decimal(90))}
@@ -147,7 +149,9 @@ def test_sentences_of_rules(
     rule: str, facts: Facts, readings: Sequence[Evidence], swedish: str, english: str
 ) -> None:
     def said(language: str) -> str:
-        text = sentences.sentence(CATALOGUES[language], rule, SPO2, readings, facts)
+        text = sentences.sentence(
+            CATALOGUES[language], rule, SPO2, readings, facts, zone=STOCKHOLM
+        )
         return text.replace("\N{NO-BREAK SPACE}", " ")
 
     assert said("sv") == swedish
