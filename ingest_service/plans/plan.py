@@ -347,14 +347,15 @@ class Silence(
 ):
     """No valid reading for so long; the plan's risk says how soon it is clinical (A9).
 
-    ``red_on_trend``: red already at ``yellow_after_h`` where a yellow or red was open or the last
-    values fell.
+    ``red_on_trend``: red already after ``trend_after_h`` (without it, ``yellow_after_h``) where an
+    alert about values is open, or the last values were beyond a limit or fell towards one.
     """
 
     id: Name = "silence"
     yellow_after_h: _Hours = 24
     red_after_h: _Hours | None = 48
     red_on_trend: bool = True
+    trend_after_h: _Hours | None = None
 
 
 RuleSettings = (

@@ -105,12 +105,18 @@ def _tighter_rule(one: RuleSettings, other: RuleSettings) -> RuleSettings:
                 level=max(one.level, other.level, key=lambda level: level.rank),
             )
         case Silence(), Silence():
+            trends = [
+                each.trend_after_h or each.yellow_after_h
+                for each in (one, other)
+                if each.red_on_trend
+            ]
             reds = [each for each in (one.red_after_h, other.red_after_h) if each is not None]
             return Silence(
                 id=one.id,
                 yellow_after_h=min(one.yellow_after_h, other.yellow_after_h),
                 red_after_h=min(reds, default=None),
                 red_on_trend=one.red_on_trend or other.red_on_trend,
+                trend_after_h=min(trends, default=None),
             )
         case _:
             return one

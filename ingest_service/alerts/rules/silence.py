@@ -1,8 +1,8 @@
-"""Rule ``silence``, version 1: nothing measured for so long, by the plan's risk (A9).
+"""Rule ``silence``, version 2: nothing measured for so long, by the plan's risk (A9).
 
 A frail patient with COPD who stops measuring after two falling values is the classic picture
-before an admission. So silence grows: from the reminder of a missed window to yellow, and to red
-by time, or already then where an alert stood open or the last values went the wrong way. Only
+before an admission. So silence grows: from the reminder of a missed window to yellow and to red by
+time; sooner to red where an alert stands open or the last values were beyond or near a limit. Only
 while the chain is whole: else nobody knows, and rule ``unmonitored`` says so.
 
 Time runs from the last valid reading, or from when a person ended the silence and then knew how
@@ -20,6 +20,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
+from ingest_service.alerts import worse
 from ingest_service.alerts.alert import Facts
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.finding import Finding
@@ -29,7 +30,7 @@ from ingest_service.plans.limits import Family, Level, Limits
 from ingest_service.plans.plan import Activity, Plan, Silence
 
 RULE: Final = "silence"
-VERSION: Final = 1
+VERSION: Final = 2
 _GOING: Final = 3  # readings, each worse than the one before
 _OF_VALUES: Final = ("limit.", "sustained.", "baseline.", "change.", "symptom.", "reconnect")
 
@@ -105,7 +106,9 @@ def _steps_of(
     if earliest is None:
         return
     early, late = settings.yellow_after_h, settings.red_after_h
-    levels = [(early, Level.RED if settings.red_on_trend and is_worrying(case) else Level.YELLOW)]
+    levels = [(early, Level.YELLOW)]
+    if settings.red_on_trend and is_worrying(case):
+        levels = [(min(early, settings.trend_after_h or early), Level.RED)]
     if late is not None:
         levels.append((late, Level.RED))
     for hours, level in levels:
@@ -135,20 +138,32 @@ def _is_seen(case: Case, family: Family) -> bool:
 
 
 def _went_out(case: Case, family: Family, plan: Plan) -> bool:
+    """Tell whether the last value was beyond a limit, or the last ones went towards one.
+
+    Three values in a row fall by chance in one of six: it is a trend where they fell by what the
+    plan calls worse, and one more such step would be beyond the limit.
+    """
     last = case.history.readings[family][-_GOING:]
     for measure, limits in plan.limits.items():
         values = [one.values[measure] for one in last if measure in one.values]
-        if len(values) == _GOING and _is_outward(values, limits):
+        if values and limits.level(values[-1]) is not None:
+            return True
+        if len(values) == _GOING and _is_outward(values, limits, worse.step_of(measure, limits)):
             return True
     return False
 
 
-def _is_outward(values: list[Decimal], limits: Limits) -> bool:
-    has_low = limits.yellow_low is not None or limits.red_low is not None
-    has_high = limits.yellow_high is not None or limits.red_high is not None
-    falls = all(after < before for before, after in pairwise(values))
-    rises = all(after > before for before, after in pairwise(values))
-    return (falls and has_low) or (rises and has_high)
+def _is_outward(values: list[Decimal], limits: Limits, step: Decimal) -> bool:
+    fallen, newest = values[0] - values[-1], values[-1]
+    falls = all(after < before for before, after in pairwise(values)) and fallen >= step
+    rises = all(after > before for before, after in pairwise(values)) and -fallen >= step
+    is_near_low = limits.is_low(newest - step, Level.YELLOW) or limits.is_low(
+        newest - step, Level.RED
+    )
+    is_near_high = limits.is_high(newest + step, Level.YELLOW) or limits.is_high(
+        newest + step, Level.RED
+    )
+    return (falls and is_near_low) or (rises and is_near_high)
 
 
 def _settings(plan: Plan) -> Silence | None:
