@@ -270,3 +270,31 @@ def test_silence_that_cannot_be_told_from_a_broken_chain_is_not_due_for_ever() -
 
     assert silence.next_at(case, at(3, 0)) == at(3, 19)
     assert silence.next_at(case, at(5, 0)) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "level"),
+    [
+        ((93, 92, 91), Level.RED),  # fallen by a step of 2, and a step above the limit of 90
+        ((98, 97, 96), Level.YELLOW),  # nowhere near
+        ((92, 93, 92), Level.YELLOW),  # up and down
+        ((95, 94, 89), Level.RED),  # the last one beyond the limit
+    ],
+)
+def test_a09_what_is_a_trend(values: tuple[int, ...], level: Level) -> None:
+    times = (at(1, 6), at(1, 12), at(1, 19))
+    case = a_case(None, *zip(times, values, strict=True))
+
+    [found] = silence.judge(case, at=at(2, 19))
+
+    assert found.level is level
+
+
+def test_a09_a_worrying_patient_is_red_before_another_is_yellow() -> None:
+    patient = Silence(yellow_after_h=48, red_after_h=96, trend_after_h=24)
+    calm = a_case(a_plan(rules=(patient,)), (at(1, 19), 93))
+    worrying = a_case(a_plan(rules=(patient,)), (at(1, 19), 89))
+
+    assert silence.next_at(calm, at(1, 20)) == at(3, 19)
+    assert silence.next_at(worrying, at(1, 20)) == at(2, 19)
+    assert [found.level for found in silence.judge(worrying, at=at(2, 19))] == [Level.RED]
