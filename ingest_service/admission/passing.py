@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from ingest_service.admission import averages, cases
 from ingest_service.alerts import engine
+from ingest_service.alerts.rules import unjudged
 from ingest_service.store import alerts, clocks, patients
 from ingest_service.store.clocks import Clock
 from ingest_service.store.connections import Connection
@@ -17,6 +18,7 @@ from ingest_service.store.connections import Connection
 logger = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 50
+_AGAIN: Final = timedelta(minutes=5)
 
 
 async def pass_time(connection: Connection, *, now: datetime, most: int) -> int:
@@ -47,8 +49,25 @@ async def _one_by_one(connection: Connection, ids: Sequence[UUID], now: datetime
     for patient_id in ids:
         try:
             await _judge(connection, [patient_id], now)
-        except Exception:  # it stays due, and the clock's metrics show how long
+        except Exception:  # a person must look, and the others' turn comes
             logger.exception("time could not be judged for a patient")
+            await _give_up(connection, patient_id, now)
+
+
+async def _give_up(connection: Connection, patient_id: UUID, now: datetime) -> None:
+    """Say in red that a person must judge this patient, once, and try again later."""
+    try:
+        async with connection.transaction():
+            locked = await patients.lock(connection, [patient_id])
+            loaded = await cases.load(connection, locked, now=now, is_blind=True)
+            for case in loaded.values():
+                if not case.is_unreadable and unjudged.RULE not in case.alerts:
+                    engine.could_not_pass(case, now=now)
+            if await cases.write(connection, loaded.values(), locked, now=now):
+                await alerts.notify_pages(connection, {p.care_unit_id for p in locked.values()})
+    except Exception:  # not even that: the log is left, and the clock's metrics
+        logger.exception("it could not be said that time was not judged")
+    await clocks.postpone(connection, patient_id, now + _AGAIN)
 
 
 async def _judge(connection: Connection, ids: Sequence[UUID], now: datetime) -> None:

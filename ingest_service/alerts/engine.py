@@ -46,6 +46,7 @@ __all__ = [
     "Input",
     "advance",
     "could_not_judge",
+    "could_not_pass",
     "judge_again",
     "next_due",
     "take_answer",
@@ -162,6 +163,11 @@ def judge_again(case: Case, families: Collection[Family], *, now: datetime) -> N
 def could_not_judge(case: Case, evidence: Evidence, *, now: datetime) -> None:
     """Say of something that it is stored and that a person must look at it."""
     latch.join(case, unjudged.found(evidence), now=now)
+
+
+def could_not_pass(case: Case, *, now: datetime) -> None:
+    """Say of a patient that what time brings could not be judged, and that a person must look."""
+    latch.join(case, unjudged.of_time(), now=now)
 
 
 def _judge(case: Case, one: Input, now: datetime) -> None:

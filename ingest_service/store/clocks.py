@@ -53,6 +53,10 @@ SELECT patient_id, due_at, judged_through
    SET due_at = excluded.due_at, judged_through = excluded.judged_through
 """
 
+_POSTPONE: Final = """
+UPDATE patient_clock SET due_at = %(until)s WHERE patient_id = %(patient_id)s
+"""
+
 # The newest reading by an index probe for each device; patients without a plan are not looked at.
 _WATCHED: Final = """
 SELECT a.patient_id, d.id, d.kind, d.gateway_id, lower(a.valid),
@@ -159,6 +163,11 @@ async def of(connection: Connection, patients: Collection[UUID]) -> dict[UUID, C
 async def hasten(connection: Connection, rows: Collection[Deadline], *, now: datetime) -> None:
     """Let these patients be due by then at the latest; the patients are locked."""
     await connection.execute(_HASTEN, {"rows": packed(rows), "now": now})
+
+
+async def postpone(connection: Connection, patient_id: UUID, until: datetime) -> None:
+    """Let a patient wait whom nothing can be judged of now, so that others are not held up."""
+    await connection.execute(_POSTPONE, {"patient_id": patient_id, "until": until})
 
 
 async def put(connection: Connection, rows: Collection[Clock]) -> None:

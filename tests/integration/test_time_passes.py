@@ -16,7 +16,7 @@ from ingest_service.admission.passing import pass_time
 from ingest_service.plans.limits import Family, Limits, Measure
 from ingest_service.plans.plan import Activity, AverageAbove
 from tests.support import plans
-from tests.support.ingest import Home, registered
+from tests.support.ingest import Home, id_of, registered
 from tests.support.services import Database
 
 pytestmark = pytest.mark.timescale
@@ -203,3 +203,26 @@ async def test_a_course_is_averaged_and_judged_when_its_last_day_is_over(
     assert alert["readings"][0]["observation_id"] == issued["id"]
     await tick(home, at(3, 1, day=8))
     assert events(home, "average.home").count("raised") == 1
+
+
+async def test_a_patient_of_whom_time_cannot_be_judged_is_red_and_holds_up_nobody(
+    database: Database,
+) -> None:
+    home = await registered(database, patients=2, limits=[])
+    home.now = at(7)
+    plans.put(database, plans.copd(since=at(0)))
+    plans.put(database, plans.copd(id_of("patient-2"), since=at(0)))
+    home.execute("ALTER TABLE plan DISABLE TRIGGER USER")
+    home.execute("UPDATE plan SET body = '{' WHERE patient_id = %s", id_of("patient-1"))
+
+    await tick(home, at(9, 20))
+    await tick(home, at(9, 21))
+
+    broken = [row for row in alerts(home) if row["patient_id"] == str(id_of("patient-1"))]
+    assert [(row["rule"], row["priority"]) for row in broken] == [("could_not_judge", "red")]
+    reminded = [row["patient_id"] for row in home.rows("message") if "reminder" in row["kind"]]
+    assert reminded == [str(id_of("patient-2"))]
+    [clock] = [
+        row for row in home.rows("patient_clock") if row["patient_id"] == str(id_of("patient-1"))
+    ]
+    assert datetime.fromisoformat(clock["due_at"]) == at(9, 25)

@@ -26,3 +26,8 @@ def found(evidence: Evidence) -> Finding:
         evidence=(structs.replace(evidence, level=Level.RED),),
         again_after=1,
     )
+
+
+def of_time() -> Finding:
+    """Return the red finding that what time brings was not judged; it rests on no reading."""
+    return Finding(rule=RULE, version=VERSION, level=Level.RED, evidence=())
