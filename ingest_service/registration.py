@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
     PlainValidator,
     ValidationError,
 )
@@ -68,6 +69,14 @@ def _plan(given: object) -> Plan:
 
 def _hours(given: object) -> Hours:
     return opening_hours.decode(msgspec.json.encode(given))
+
+
+def _as_json(given: Plan | Hours) -> object:
+    return msgspec.json.decode(msgspec.json.encode(given))
+
+
+# These documents read and write themselves.
+_AS_JSON: Final = PlainSerializer(_as_json, when_used="json")
 
 
 class CareProvider(_Part):
@@ -147,7 +156,7 @@ class UnitHours(_Part):
     """When a care unit is open; docs/reference/opening-hours.md."""
 
     care_unit_id: UUID
-    hours: Annotated[Hours, PlainValidator(_hours)]
+    hours: Annotated[Hours, PlainValidator(_hours), _AS_JSON]
     decided_by: _Text
     decided_at: AwareDatetime
 
@@ -162,7 +171,7 @@ class Registration(_Part):
     devices: tuple[Device, ...] = ()
     assignments: tuple[Assignment, ...] = ()
     care_unit_hours: tuple[UnitHours, ...] = ()
-    plans: tuple[Annotated[Plan, PlainValidator(_plan)], ...] = ()
+    plans: tuple[Annotated[Plan, PlainValidator(_plan), _AS_JSON], ...] = ()
 
 
 def read(path: Path) -> Registration:
