@@ -26,7 +26,7 @@ from ingest_service.plans.plan import Plan
 from ingest_service.protocols import library
 from ingest_service.protocols.issuing import due, touched
 from ingest_service.protocols.protocol import Protocol, ProtocolError, parse
-from ingest_service.protocols.sittings import course, rolling
+from ingest_service.protocols.sittings import Period, course, rolling
 from ingest_service.store import averages, identities, observations, provenance, receivers
 from ingest_service.store.averages import AverageRow
 from ingest_service.store.connections import Connection
@@ -59,6 +59,16 @@ def wanted_by(plan: Plan, patient: Patient) -> Iterator[Wanted]:
             zone=ZoneInfo(plan.time_zone),
             course_start=activity.course_start,
         )
+
+
+def reach_of(wanted: Wanted, now: datetime) -> Period:
+    """Return the days in which the readings lie that decide what is due."""
+    protocol, start = wanted.protocol, wanted.course_start
+    if start:
+        return course(protocol, start=start)
+    today = now.astimezone(wanted.zone).date()
+    # A rolling one that ends further back than it reaches is news to nobody.
+    return replace(rolling(protocol, last_day=today), first_day=today - 2 * protocol.days * _DAY)
 
 
 async def issue(
@@ -216,14 +226,7 @@ async def _amend(
 
 
 async def _issue(connection: Connection, wanted: Wanted, now: datetime) -> Made | None:
-    protocol, zone, start = wanted.protocol, wanted.zone, wanted.course_start
-    today = now.astimezone(zone).date()
-    # A rolling one that ends further back than it reaches is news to nobody.
-    reach = (
-        course(protocol, start=start)
-        if start
-        else replace(rolling(protocol, last_day=today), first_day=today - 2 * protocol.days * _DAY)
-    )
+    protocol, reach = wanted.protocol, reach_of(wanted, now)
     known = await averages.of(
         connection, [wanted.patient.id], since=reach.first_day, until=reach.last_day
     )
@@ -231,10 +234,10 @@ async def _issue(connection: Connection, wanted: Wanted, now: datetime) -> Made 
     period = due(
         protocol,
         near,
-        zone=zone,
+        zone=wanted.zone,
         at=now,
-        course_start=start,
-        issued=[period_of(row) for row in known if _is_by(row, protocol)],
+        course_start=wanted.course_start,
+        issued=[period_of(row) for row in known if is_by(row, protocol)],
     )
     if period is None:
         return None
@@ -279,5 +282,6 @@ def _parsed(document: bytes, protocol_id: str, version: int) -> Protocol:
     return parse(document, name=f"kept protocol {protocol_id}, version {version}")
 
 
-def _is_by(row: AverageRow, protocol: Protocol) -> bool:
+def is_by(row: AverageRow, protocol: Protocol) -> bool:
+    """Tell whether an average was issued by this protocol in this version."""
     return (row.protocol_id, row.protocol_version) == (protocol.id, protocol.version)

@@ -23,7 +23,7 @@ from ingest_service.store.records import KnownRecord
 
 # Ten times what the densest protocol asks for in a week. Who measures more often gets an average
 # of the newest ones.
-_MOST: Final = 500
+MOST: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ async def of_days(connection: Connection, wanted: Sequence[Days]) -> list[list[S
     for one in wanted:
         since, until = bounds(one.protocol, one.period, zone=one.zone)
         spans.append(Span(patient_id=one.patient_id, since=since, until=until))
-    found = await averages.readings(connection, spans, code=codes.BLOOD_PRESSURE.code, most=_MOST)
+    found = await averages.readings(connection, spans, code=codes.BLOOD_PRESSURE.code, most=MOST)
     known = await records.known(connection, {one.record_id for each in found for one in each})
     return [[_reading(one, known.get(one.record_id)) for one in each] for each in found]
 

@@ -15,7 +15,9 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
-from ingest_service.admission import cases, judging
+from ingest_service.admission import averages, cases, judging
+from ingest_service.admission.issuance import Issuance, is_pressure
+from ingest_service.admission.making import Made
 from ingest_service.alerts import acting, deadlines, engine, life, lookback
 from ingest_service.alerts.actions import Action
 from ingest_service.alerts.alert import Alert
@@ -25,6 +27,7 @@ from ingest_service.alerts.refusals import ActionError
 from ingest_service.plans.hours import Hours
 from ingest_service.plans.limits import FAMILY_OF_CODE, Family
 from ingest_service.plans.plan import Plan
+from ingest_service.store.patients import Patient
 
 _T = TypeVar("_T")
 
@@ -128,8 +131,7 @@ class Timeline:
     ``plans`` and ``hours`` hold from their times on; in any order are only the ``happenings``.
     """
 
-    patient_id: UUID
-    care_unit_id: UUID
+    patient: Patient
     plans: Sequence[tuple[datetime, Plan | None]]
     hours: Sequence[tuple[datetime, Hours]]
     happenings: Sequence[Happening]
@@ -162,6 +164,7 @@ class _Person:
         self.found = Rejudged()
         self._timeline = timeline
         self._history = History()
+        self._issuance = Issuance(timeline.patient)
         self._chains: dict[Family, Chain] = {}
         self._judged_through: datetime | None = None
         self._is_deceased = False
@@ -190,14 +193,7 @@ class _Person:
         gone = self._history.remove(came.gone)
         for one in came.stored:
             self._history.add(one)
-        if came.gone:
-            case = self._case(now)
-            first = min((one.effective_at for one in gone), default=now)
-            case.history = self._known(first - _BACK, now)
-            for one in gone:
-                case.history.add(one)
-            engine.take_back(case, came.gone, by=came.by, why=came.why, now=now)
-            self._keep(case)
+        times = self._issuance.take(came.stored, came.gone)
         if came.moved:
             case = self._case(now)
             first = min(one.before for one in came.moved)
@@ -206,12 +202,30 @@ class _Person:
             families = {FAMILY_OF_CODE[code] for code in codes if code in FAMILY_OF_CODE}
             engine.judge_again(case, families, now=now)
             self._keep(case)
+        times += [one.before for one in came.moved if is_pressure(one.code)]
+        times += [one.effective_at for one in came.judged if is_pressure(one.code)]
+        self._averages(self._issuance.reissue(times, now=now), now)
+        if came.gone:
+            case = self._case(now)
+            first = min((one.effective_at for one in gone), default=now)
+            case.history = self._known(first - _BACK, now)
+            for one in gone:
+                case.history.add(one)
+            engine.take_back(case, came.gone, by=came.by, why=came.why, now=now)
+            self._keep(case)
         if came.judged:
             case = self._case(now)
             first = min(one.effective_at for one in came.judged)
             case.history = self._known(min(first, now) - self._span(case), now)
             ordered = sorted(came.judged, key=lambda r: (r.effective_at, r.observation_id))
             judging.judge_one(case, ordered, now)
+            self._keep(case)
+
+    def _averages(self, amended: Sequence[Made], now: datetime) -> None:
+        if amended:
+            case = self._case(now)
+            for made in amended:
+                averages.take(case, made, now=now)
             self._keep(case)
 
     def _answered(self, one: Answered) -> None:
@@ -228,6 +242,9 @@ class _Person:
         case.history = self._known(one.at - self._span(case), one.at)
         case.chains = dict(self._chains)
         engine.advance(case, one.at)
+        if (plan := case.plan_at(one.at)) is not None:
+            for made in self._issuance.issue(plan, now=one.at):
+                averages.take(case, made, now=one.at)
         self._judged_through = case.judged_through
         self._keep(case)
 
@@ -255,8 +272,8 @@ class _Person:
         if hours is None:
             raise ValueError("the unit has no hours")
         case = Case(
-            patient_id=self._timeline.patient_id,
-            care_unit_id=self._timeline.care_unit_id,
+            patient_id=self._timeline.patient.id,
+            care_unit_id=self._timeline.patient.care_unit_id,
             plan=_at(self._timeline.plans, now),
             hours=hours,
             history=History(),

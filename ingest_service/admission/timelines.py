@@ -104,8 +104,7 @@ async def read(
     ]
     happenings += _deaths(await timelines.deaths(connection, person.id))
     timeline = Timeline(
-        patient_id=person.id,
-        care_unit_id=person.care_unit_id,
+        patient=_patient(person),
         plans=await _plans(connection, person.id),
         hours=await _hours(connection, person.care_unit_id),
         happenings=happenings,
@@ -115,7 +114,7 @@ async def read(
 
 def came(rows: Iterable[StoredReading], person: Person) -> list[Came]:
     """Return what was stored of a patient, one for each transaction."""
-    patient = Patient(person.id, person.care_unit_id, person.care_provider_id)
+    patient = _patient(person)
     moments: dict[datetime, _Moment] = {}
     made: dict[tuple[UUID, int], tuple[ReadingRecord, Mapping[UUID, MappedObservation]]] = {}
     for row in rows:
@@ -135,6 +134,10 @@ def came(rows: Iterable[StoredReading], person: Person) -> list[Came]:
         )
         for at, one in moments.items()
     ]
+
+
+def _patient(person: Person) -> Patient:
+    return Patient(person.id, person.care_unit_id, person.care_provider_id)
 
 
 def _made(

@@ -6,15 +6,18 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import AsyncConnection
 
 from deploy.local.services import Services
+from device_adapters.contract.messages import ReadingRecord
 from device_adapters.contract.readings import CuffStatus, SensorStatus
 from ingest_service.admission.monitoring import sweep
 from ingest_service.alerts.actions import Note, Pause, Release, Reopen, Resolve, Take, Undo
@@ -29,13 +32,14 @@ ERROR = Resolve(outcome="measuring_error", note="Kalla fingrar.")
 
 
 async def a_week(database: Database) -> Days:
-    """Return two patients after days in which everything happens that can."""
+    """Return two patients after two weeks in which everything happens that can."""
     days = await two_patients(database)
     await nurses_at_work(days)
     await symptoms_and_attempts(days)
     await silence_and_reconnect(days)
     await mistakes(days)
     await nobody_sees_her(days)
+    await changes_to_it(days, await a_course(days))
     return days
 
 
@@ -124,6 +128,33 @@ async def nobody_sees_her(days: Days) -> None:
     await days.tick(at(22, day=5))
 
 
+async def a_course(days: Days) -> ReadingRecord:
+    """Let the second patient measure for a week, and return a reading of its average."""
+    [_, wrong] = await days.sitting(at(6, day=6), "141", "139")
+    await days.sitting(at(19, day=6), "141", "139")
+    for day in range(7, 13):
+        await days.tick(at(3, 1, day=day))
+        [_, wrong] = await days.sitting(at(6, day=day), "141", "149")
+        await days.sitting(at(19, day=day), "141", "139")
+    await days.tick(at(3, 1, day=13))
+    return wrong
+
+
+async def changes_to_it(days: Days, wrong: ReadingRecord) -> None:
+    home = days.home
+    await days.invalidate(at(4, day=13), wrong)
+    home.now = at(5, day=13)
+    again = home.cuff("160", "84", device="cuff-2", ago=timedelta(hours=22, minutes=50))
+    await days.give(at(5, day=13), again)
+    await days.tick(at(5, 10, day=13))
+    await days.give(at(5, 20, day=13), home.correction(again.record_id, at(5, 58, day=10)))
+    # Out of every day that was averaged.
+    await days.give(at(5, 30, day=13), home.correction(again.record_id, at(4, 30, day=13)))
+    await days.reassign(at(5, 40, day=13), days.records[-1], FIRST)
+    await days.tick(at(3, 1, day=14))
+    await days.tick(at(3, 1, day=15))
+
+
 async def test_a_week_in_which_everything_happens_follows_from_what_came_in(
     database: Database,
 ) -> None:
@@ -144,6 +175,7 @@ async def test_a_week_in_which_everything_happens_follows_from_what_came_in(
     assert rules >= {
         *("limit.spo2", "limit.pulse", "limit.blood_pressure", "failed_attempts"),
         *("missed", "silence", "unmonitored", "reconnect", "symptom.breath", "sustained.low"),
+        "average.home",
     }
     assert total.alerts == len(days.home.rows("alert"))
 
@@ -181,6 +213,30 @@ async def test_what_was_tampered_with_deleted_or_dropped_is_found_and_named(
     dropped = (await days.rejudged())[0]
     assert {(str(one.alert_id), one.rule) for one in dropped} >= {(disproved, "limit.spo2")}
     assert any("is not stored" in one.text for one in dropped)
+
+
+async def test_averages_are_issued_and_amended_as_they_were(database: Database) -> None:
+    days = await two_patients(database)
+    home = days.home
+    wrong = await a_course(days)
+    [before] = [row["readings"] for row in home.rows("alert") if row["rule"] == "average.home"]
+    await changes_to_it(days, wrong)
+
+    found, _ = await days.rejudged()
+
+    assert [one.text for one in found] == []
+    # A course of seven days, and a rolling average for each day with a reading.
+    issued = [row for row in home.rows("observation") if row["code"] == "96607-7"]
+    assert Counter(row["status"] for row in issued)["amended"] >= 2
+    [alert] = [row for row in home.rows("alert") if row["rule"] == "average.home"]
+    told = [row["event"] for row in home.rows("alert_event") if row["alert_id"] == alert["id"]]
+    assert {"raised", "joined"} <= {*told}
+
+    # Without what followed from the reading that was taken back, the alert shows an old mean.
+    text = msgspec.json.encode(before).decode()
+    home.execute("UPDATE alert SET readings = %s WHERE id = %s", text, alert["id"])
+    left_out = (await days.rejudged())[0]
+    assert {(str(one.alert_id), one.rule) for one in left_out} == {(alert["id"], "average.home")}
 
 
 async def test_the_command_says_each_difference_and_fails(database: Database) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID, uuid4
@@ -24,6 +24,7 @@ from ingest_service.alerts.refusals import ActionError
 from ingest_service.plans.limits import Family, Limits, Measure
 from ingest_service.plans.plan import (
     Activity,
+    AverageAbove,
     Baseline,
     ChangeOverDays,
     FailedAttempts,
@@ -41,6 +42,8 @@ from tests.support.services import Database
 
 #: A Monday in winter: Europe/Stockholm is an hour ahead, the unit is open from 7 to 15 UTC.
 MONDAY: Final = datetime(2026, 2, 2, tzinfo=UTC)
+#: A Sunday, when the second patient begins to measure for a week.
+COURSE: Final = date(2026, 2, 8)
 FIRST, SECOND = id_of("patient-1"), id_of("patient-2")
 NURSES: Final = ("SE2321000016-1001", "SE2321000016-1002", "SE2321000016-1003")
 
@@ -93,15 +96,26 @@ def full_copd(patient_id: UUID = FIRST) -> Plan:
 
 
 def hypertension(patient_id: UUID = SECOND) -> Plan:
-    """Return a plan for blood pressure twice a day."""
+    """Return a plan for blood pressure twice a day, averaged over a week and day by day."""
     return plans.copd(
         patient_id,
         since=at(0),
         programme="hypertension",
         activities=(
-            Activity(family=Family.BLOOD_PRESSURE, windows=(plans.MORNING, plans.EVENING)),
+            Activity(
+                family=Family.BLOOD_PRESSURE,
+                windows=(plans.MORNING, plans.EVENING),
+                protocol="esh-2021",
+                course_start=COURSE,
+            ),
+            Activity(family=Family.BLOOD_PRESSURE, protocol="jch-2018"),
         ),
         limits=PRESSURE,
+        rules=(
+            Missed(),
+            Silence(),
+            AverageAbove(id="home", limits={Measure.SYSTOLIC: _limits(None, None, "134", None)}),
+        ),
     )
 
 
@@ -152,6 +166,13 @@ class Days:
         )
         await self._give([record])
         return record
+
+    async def sitting(self, when: datetime, *pressures: str) -> list[ReadingRecord]:
+        """Let the second patient measure, two minutes between; each comes when it is measured."""
+        return [
+            await self.cuff(when + timedelta(minutes=2 * number), one, "84", device="cuff-2")
+            for number, one in enumerate(pressures)
+        ]
 
     async def _give(self, made: list[ReadingRecord]) -> list[ReadingRecord]:
         self.records += made
