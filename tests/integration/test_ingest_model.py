@@ -235,7 +235,7 @@ class World:
             self.model.held[record_id].systolic = int(str(reading.systolic)) + more
 
     def empty(self) -> None:
-        self.home.execute(f"TRUNCATE {_EMPTIED}")
+        self.home.execute(f"TRUNCATE {_EMPTIED} CASCADE")
         self.home.execute("DELETE FROM assignment WHERE device_id = %s", STRANGER)
         self.home.execute("DELETE FROM device WHERE id = %s", STRANGER)
 

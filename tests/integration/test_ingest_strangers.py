@@ -164,7 +164,8 @@ async def test_a1_a_reading_far_from_the_patients_own_is_stored_judged_and_marke
     assert [row["systolic"] for row in marked] == [85]
     resource = checked(Observation, marked[0]["resource"])
     assert any("another person" in note["text"] for note in resource["note"])
-    [alert] = [row for row in home.rows("alert") if row["last_reading_at"] > "2020"]
+    # Eleven late ones at once, each a little high, are one alert of their own (A5).
+    [alert] = [row for row in home.rows("alert") if row["rule"] == "limit.blood_pressure"]
     newest = alert["readings"][-1]
     assert (newest["level"], "may_be_another" in newest["flags"]) == ("red", True)
 
