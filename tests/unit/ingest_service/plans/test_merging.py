@@ -215,3 +215,36 @@ def test_a18_limits_that_leave_no_value_between_them_are_told(
     both = merged([copd, infection])
     assert both is not None
     assert (both.limits[Measure.SPO2].level(Decimal(93)) is Level.YELLOW) is True
+
+
+def test_a18_a_limit_loosened_for_a_time_in_one_programme_stays_in_the_other() -> None:
+    def limited(low: str) -> dict[Measure, Limits]:
+        return {Measure.SPO2: Limits(red_low=Decimal(low))}
+
+    week = T0 + timedelta(days=7)
+    loose = TemporaryLimits(
+        measure=Measure.SPO2,
+        limits=Limits(red_low=Decimal(84)),
+        since=T0,
+        until=week,
+        by="SE1",
+        reason="infection",
+    )
+
+    both = merged(
+        [plan(1, limits=limited("90"), temporary=(loose,)), plan(2, limits=limited("88"))]
+    )
+
+    assert both is not None
+    assert both.limits_at(T0)[Measure.SPO2].red_low == 88
+    assert both.limits_at(week)[Measure.SPO2].red_low == 90
+
+
+def test_a18_what_counts_yellow_days_counts_those_that_are_red_by_the_other_plan() -> None:
+    one = plan(1, limits={Measure.SPO2: Limits(red_low=Decimal(85), yellow_low=Decimal(88))})
+    other = plan(2, limits={Measure.SPO2: Limits(red_low=Decimal(90))})
+
+    both = merged([one, other])
+
+    assert both is not None
+    assert both.limits[Measure.SPO2].yellow_low == 90
