@@ -293,7 +293,7 @@ async def test_what_was_destroyed_is_written_down_without_a_name(database: Datab
     assert counts == {
         "alert": 1, "alert_event": 1, "assignment": 2, "device_record": 4, "identity": 6,
         "legal_hold": 1, "limit_set": 4, "message": 2, "notification": 1, "observation": 6,
-            "observation_change": 8,
+        "observation_change": 8,
         "observation_history": 2, "patient": 1, "provenance": 1,
         "quarantine": 1, "receiver_news": 6, "receiver_patient": 1, "web_session": 1,
     }  # fmt: skip
