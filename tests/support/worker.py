@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -26,8 +26,11 @@ from device_adapters.contract import topics
 from device_adapters.contract.messages import Receipt, Resend, decode_receipt, decode_resend
 from device_adapters.contract.topics import Leaf
 from ingest_service.admission.incoming import Incoming
+from tests.support import mqtt
 from tests.support.ingest import GATEWAY
 from tests.support.services import Broker, Database
+
+_UPLINK: Final = "ingest-jobs.uplink"
 
 
 @dataclass(slots=True)
@@ -146,6 +149,10 @@ def keeping_time(database: Database, log: Path, **settings: str) -> Generator[Wo
     finally:
         jobs.process.kill()
         jobs.process.wait(timeout=10)
+        # The broker would keep its session for a day, and hear in its name what nobody hears.
+        broker = Broker(services=database.services)
+        with mqtt.Client(broker, mqtt.Door.SERVICES, broker.ingest, _UPLINK).connected():
+            pass
 
 
 def started(database: Database, log: Path, *, command: str = "run", **settings: str) -> Worker:
