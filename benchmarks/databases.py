@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import psycopg
@@ -60,4 +61,6 @@ def fresh(services: Services, name: str, document: Mapping[str, Any]) -> Generat
 
 async def _register(database: Database, document: Mapping[str, Any]) -> None:
     async with await AsyncConnection.connect(database.dsn()) as connection:
-        await registration.register(connection, Registration.model_validate(document))
+        await registration.register(
+            connection, Registration.model_validate(document), now=datetime.now(UTC)
+        )

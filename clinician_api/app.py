@@ -17,6 +17,7 @@ from clinician_api.observability import Metrics
 from clinician_api.pages.templates import STATIC, addresses
 from clinician_api.parts import Parts
 from clinician_api.routes import directory, observations, pages, signin
+from ingest_service import stopping
 
 
 class _Static(StaticFiles):
@@ -42,8 +43,7 @@ def create_app(parts: Parts, metrics: Metrics) -> ASGIApp:
                 tasks.create_task(parts.hub.hear_canary(dsn), name="hear the canary"),
             ]
             yield
-            for each in hearing:
-                each.cancel()
+            await stopping.end(hearing)
 
     app = FastAPI(
         title="Hemvital",

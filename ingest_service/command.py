@@ -309,7 +309,7 @@ def _register(arguments: argparse.Namespace) -> int:
     document = registration.read(arguments.file)
 
     async def write(connection: Connection) -> None:
-        await registration.register(connection, document)
+        await registration.register(connection, document, now=_now())
 
     as_owner(write)
     return OK

@@ -189,7 +189,7 @@ def read(path: Path) -> Registration:
         raise RegistrationError(f"{path.name}: " + "; ".join(lines)) from error
 
 
-async def register(connection: Connection, document: Registration) -> None:
+async def register(connection: Connection, document: Registration, *, now: datetime) -> None:
     """Write the document in one transaction; the same again changes nothing.
 
     Raises:
@@ -226,11 +226,12 @@ async def register(connection: Connection, document: Registration) -> None:
         )
         await plans.put_hours(connection, [_hours_row(one) for one in document.care_unit_hours])
         for index, plan in enumerate(document.plans):
-            await _put_plan(connection, plan, f"plans.{index}")
+            if await _put_plan(connection, plan, f"plans.{index}"):
+                await plans.judge_soon(connection, plan.patient_id, now)
 
 
-async def _put_plan(connection: Connection, plan: Plan, place: str) -> None:
-    """Write a plan's version; the same again changes nothing, another one ends the one before."""
+async def _put_plan(connection: Connection, plan: Plan, place: str) -> bool:
+    """Write a plan's version, and tell whether it is new; another one ends the one before."""
     known = await plans.versions(connection, plan.id)
     body = reading.encode(plan)
     if any(one.version == plan.version for one in known):
@@ -239,7 +240,7 @@ async def _put_plan(connection: Connection, plan: Plan, place: str) -> None:
                 f"{place}.version: version {plan.version} of plan {plan.id} says something else; "
                 "a change is a new version, approved anew"
             )
-        return
+        return False
     if any(one.version > plan.version or one.patient_id != plan.patient_id for one in known):
         raise RegistrationError(
             f"{place}: plan {plan.id} is another patient's, or has a later version already"
@@ -249,6 +250,7 @@ async def _put_plan(connection: Connection, plan: Plan, place: str) -> None:
         begins = max(plan.since, plan.approval.at)
         await plans.end(connection, plan.id, begins)
     await plans.add(connection, [_plan_row(plan, body, begins)])
+    return True
 
 
 def _plan_row(plan: Plan, body: str, begins: datetime) -> PlanRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -24,13 +25,23 @@ def alert_of(row: StoredAlert) -> Alert:
     Raises:
         ValueError: If what stands there cannot be read.
     """
+    return replace(
+        without_copies(row),
+        readings=_READINGS.decode(row.readings),
+        limits=_LIMITS.decode(row.limits),
+        facts=_FACTS.decode(row.facts),
+        undo=None if row.undo is None else _UNDO.decode(row.undo),
+    )
+
+
+def without_copies(row: StoredAlert) -> Alert:
+    """Return a stored alert without what it rests on: all of it that can always be read."""
     return Alert(
         id=row.id,
         rule=row.rule,
         rule_version=row.rule_version,
         priority=Level(row.priority),
         state=State(row.state),
-        readings=_READINGS.decode(row.readings),
         raised_at=row.raised_at,
         confirm_by=row.confirm_by,
         due_at=row.due_at,
@@ -42,11 +53,8 @@ def alert_of(row: StoredAlert) -> Alert:
         resolved_at=row.resolved_at,
         plan_id=row.plan_id,
         plan_version=row.plan_version,
-        limits=_LIMITS.decode(row.limits),
-        facts=_FACTS.decode(row.facts),
         state_by=row.state_by,
         state_at=row.state_at,
-        undo=None if row.undo is None else _UNDO.decode(row.undo),
         version=row.version,
     )
 

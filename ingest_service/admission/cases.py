@@ -13,6 +13,8 @@ from ingest_service.alerts import engine, lookback
 from ingest_service.alerts.alert import Alert, Event
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.history import Answer, Attempt, History, Reading
+from ingest_service.alerts.rules import unjudged
+from ingest_service.plans.default_hours import DEFAULT_HOURS
 from ingest_service.plans.limits import FAMILY_OF_CODE, Family, Measure
 from ingest_service.plans.plan import Symptom
 from ingest_service.store import alerts, answers, clocks, deaths, histories, messages, plans
@@ -58,18 +60,19 @@ async def load(
         connection: Inside the transaction that holds the patients' locks.
         patients: Which ones, and where they belong.
         now: The time it is.
-        is_blind: Leave out the plans: it may be one of them that cannot be read.
+        is_blind: Leave out plans and hours: it may be one of them that cannot be read.
         wanted: An alert that is meant, however long ago it was resolved.
 
     Raises:
         ValueError: If a plan or a unit's hours cannot be read. An alert that cannot be read makes
-            its case unreadable, and stays as it is.
+            its case unreadable, and stays as it is; but one that says that somebody must judge is
+            taken without what it rests on, so that it can say it again.
     """
     if not patients:
         return {}
     in_force = {} if is_blind else await plans.in_force(connection, patients, now)
     units = {one.care_unit_id for one in patients.values()}
-    hours = await plans.hours_of(connection, units)
+    hours = {} if is_blind else await plans.hours_of(connection, units)
     agreements = await handing.agreements_of(connection, units, now=now)
     dead = await deaths.standing(connection, patients)
     known = await clocks.of(connection, patients)
@@ -78,7 +81,7 @@ async def load(
             patient_id=one.id,
             care_unit_id=one.care_unit_id,
             plan=in_force.get(one.id),
-            hours=hours[one.care_unit_id],
+            hours=hours.get(one.care_unit_id, DEFAULT_HOURS),
             history=History(),
             judged_through=known[one.id].judged_through if one.id in known else now,
             agreements=agreements.get(one.care_unit_id, ()),
@@ -94,9 +97,13 @@ async def load(
         case = cases[row.patient_id]
         case.known.add(row.id)
         try:
-            found.setdefault(case.patient_id, []).append(alert_rows.alert_of(row))
+            alert = alert_rows.alert_of(row)
         except ValueError:
-            case.is_unreadable = True
+            if row.rule != unjudged.RULE:
+                case.is_unreadable = True
+                continue
+            alert = alert_rows.without_copies(row)
+        found.setdefault(case.patient_id, []).append(alert)
     for patient_id, given in found.items():
         place(cases[patient_id], given, now=now, wanted=wanted)
     return cases

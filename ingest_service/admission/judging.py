@@ -11,9 +11,8 @@ from uuid import UUID
 
 from fhir_mappings.observations import MappedObservation
 from ingest_service.admission import cases
-from ingest_service.admission.cases import SINGLE, UNITS
-from ingest_service.alerts import engine, lookback
-from ingest_service.alerts.alert import Evidence
+from ingest_service.admission.cases import UNITS
+from ingest_service.alerts import engine, lookback, quoting
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.history import Attempt, Reading
 from ingest_service.alerts.levels import level_of as level_by
@@ -143,23 +142,11 @@ def _judge_each(case: Case, given: Sequence[_Input], now: datetime) -> None:
 def could_not_judge(case: Case, given: Iterable[_Input], *, now: datetime) -> None:
     """Raise for each of these that a person must judge it."""
     for one in given:
-        engine.could_not_judge(case, _evidence(one), now=now)
-
-
-def _evidence(one: _Input) -> Evidence:
-    values = one.values if isinstance(one, Reading) else dict[Measure, Decimal]()
-    single = SINGLE.get(FAMILY_OF_CODE[one.code])
-    return Evidence(
-        observation_id=one.observation_id,
-        code=one.code,
-        effective_at=one.effective_at,
-        systolic=values.get(Measure.SYSTOLIC),
-        diastolic=values.get(Measure.DIASTOLIC),
-        value=values.get(single) if single else None,
-        unit=UNITS[FAMILY_OF_CODE[one.code]],
-        level=Level.RED,
-        flags=one.flags,
-    )
+        if isinstance(one, Reading):
+            evidence = quoting.of_reading(one, Level.RED, now=now)
+        else:
+            evidence = quoting.of_attempt(one, Level.RED, now=now)
+        engine.could_not_judge(case, evidence, now=now)
 
 
 def input_of(one: Stored, now: datetime) -> _Input | None:

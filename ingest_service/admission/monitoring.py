@@ -26,10 +26,10 @@ from ingest_service.store.connections import Connection
 #: Tells whether one incident stands for a gateway at present.
 Outage = Callable[[str], bool]
 
-_FAMILY_OF_KIND: Final[Mapping[str, Family]] = {
-    "blood_pressure": Family.BLOOD_PRESSURE,
-    "pulse_oximetry": Family.SPO2,
-    "body_weight": Family.BODY_WEIGHT,
+# Either gives a pulse beside what it is for.
+_FAMILIES: Final[Mapping[str, tuple[Family, ...]]] = {
+    "blood_pressure": (Family.BLOOD_PRESSURE, Family.PULSE),
+    "pulse_oximetry": (Family.SPO2, Family.PULSE),
 }
 
 
@@ -44,7 +44,7 @@ def chain_of(seen: Seen) -> Chain:
 
 
 async def sweep(connection: Connection, *, now: datetime) -> int:
-    """Look at every watched device once and note what changed, in one transaction.
+    """Look at every watched device once, and note what changed.
 
     Args:
         connection: With no transaction open.
@@ -53,18 +53,8 @@ async def sweep(connection: Connection, *, now: datetime) -> int:
     Returns:
         How many patients' families changed.
     """
-    watched = await clocks.watched(connection, now=now)
-    known = await incidents.standing(connection, since=now - DEFAULT.catch_up)
-
-    def outage(gateway_id: str) -> bool:
-        return covers(known, gateway_id=gateway_id, at=now)
-
-    standing = {
-        shown.standing.gateway_id: shown.gateway
-        async for shown in gateways.every(connection, now=now)
-    }
-    found = list(_seen(watched, standing, outage, now))
-    moved = await _changed(connection, found)
+    async with connection.transaction():
+        moved = await _changed(connection, await _look(connection, now))
     if not moved:
         return 0
     async with connection.transaction():
@@ -75,6 +65,20 @@ async def sweep(connection: Connection, *, now: datetime) -> int:
         rows = [Deadline(patient_id=patient_id, due_at=now) for patient_id in due]
         await clocks.hasten(connection, rows, now=now)
     return len(changed)
+
+
+async def _look(connection: Connection, now: datetime) -> list[Seen]:
+    watched = await clocks.watched(connection, now=now)
+    known = await incidents.standing(connection, since=now - DEFAULT.catch_up)
+
+    def outage(gateway_id: str) -> bool:
+        return covers(known, gateway_id=gateway_id, at=now)
+
+    standing = {
+        shown.standing.gateway_id: shown.gateway
+        async for shown in gateways.every(connection, now=now)
+    }
+    return list(_seen(watched, standing, outage, now))
 
 
 async def _changed(connection: Connection, found: Collection[Seen]) -> list[Seen]:
@@ -92,7 +96,7 @@ def _seen(
     now: datetime,
 ) -> Iterable[Seen]:
     """Yield how each patient's families stand; one device that would be heard is enough."""
-    rows = [(one.patient_id, _FAMILY_OF_KIND[one.kind], one) for one in watched]
+    rows = [(one.patient_id, family, one) for one in watched for family in _FAMILIES[one.kind]]
     rows.sort(key=lambda row: (row[0], row[1]))
     for (patient_id, family), group in groupby(rows, key=lambda row: (row[0], row[1])):
         devices = [row[2] for row in group]

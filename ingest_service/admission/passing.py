@@ -32,7 +32,8 @@ async def pass_time(connection: Connection, *, now: datetime, most: int) -> int:
         now: The time it is.
         most: How many patients at most.
     """
-    ids = sorted(await clocks.due(connection, now=now, most=most))
+    async with connection.transaction():  # of its own: else all that follows would be one
+        ids = sorted(await clocks.due(connection, now=now, most=most))
     for start in range(0, len(ids), _AT_ONCE):
         some = ids[start : start + _AT_ONCE]
         try:
@@ -61,13 +62,14 @@ async def _give_up(connection: Connection, patient_id: UUID, now: datetime) -> N
             locked = await patients.lock(connection, [patient_id])
             loaded = await cases.load(connection, locked, now=now, is_blind=True)
             for case in loaded.values():
-                if not case.is_unreadable and unjudged.RULE not in case.alerts:
+                if unjudged.RULE not in case.alerts:
                     engine.could_not_pass(case, now=now)
             if await cases.write(connection, loaded.values(), locked, now=now):
                 await alerts.notify_pages(connection, {p.care_unit_id for p in locked.values()})
     except Exception:  # not even that: the log is left, and the clock's metrics
         logger.exception("it could not be said that time was not judged")
-    await clocks.postpone(connection, patient_id, now + _AGAIN)
+    async with connection.transaction():
+        await clocks.postpone(connection, patient_id, now + _AGAIN)
 
 
 async def _judge(connection: Connection, ids: Sequence[UUID], now: datetime) -> None:

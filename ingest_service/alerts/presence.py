@@ -1,7 +1,8 @@
 """What a reading settles by being there: that windows were missed, silence, being unseen.
 
 Such alerts say that nothing came. When something comes they are no longer so, and end by
-themselves, unless they are red or somebody has taken them: then a person decides.
+themselves, unless they are red or somebody has taken them: then a person decides. Who was told
+that nothing reaches us is told that it does again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from ingest_service.alerts.alert import Event
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.history import Reading
 from ingest_service.alerts.rules import missed, silence, unmonitored
+from ingest_service.messages import kinds
+from ingest_service.messages.kinds import Subject
 from ingest_service.plans.limits import Level
 
 MEASURED: Final = "measured"
@@ -32,3 +35,7 @@ def settle(case: Case, reading: Reading, *, now: datetime) -> None:
             continue
         ended = life.ended(alert, MEASURED, now)
         case.change(ended, Event.ENDED, at=now, detail={"by": str(reading.observation_id)})
+        if rule == unmonitored.RULE and since is not None:
+            subject = Subject(patient_id=case.patient_id, care_unit_id=case.care_unit_id)
+            language = case.plan.language if case.plan else None
+            case.messages.append(kinds.chain_whole(subject, since, language=language))

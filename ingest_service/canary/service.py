@@ -14,6 +14,7 @@ import httpx
 import msgspec
 import psycopg
 
+from ingest_service import stopping
 from ingest_service.canary import legs, reading
 from ingest_service.canary.door import Door, Parcel, Reached, visit
 from ingest_service.canary.legs import Leg
@@ -206,8 +207,7 @@ async def serve(one: Canary, stop: asyncio.Event, clock: Callable[[], datetime])
     async with asyncio.TaskGroup() as tasks:
         steps = [tasks.create_task(send(), name="send"), tasks.create_task(look(), name="look")]
         await stop.wait()  # no deadline: that is a service's life
-        for step in steps:
-            step.cancel()
+        await stopping.end(steps)
 
 
 def until_next_s(now: datetime) -> float:

@@ -21,6 +21,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from psycopg import AsyncConnection, IsolationLevel
 
+from ingest_service import stopping
 from ingest_service.downtime import files, reading
 from ingest_service.downtime.files import SheetError, Written
 from ingest_service.observability import Health, log_as_json, served
@@ -129,7 +130,7 @@ async def _keep(settings: DowntimeSettings) -> None:
         async with asyncio.TaskGroup() as tasks:
             keeping = tasks.create_task(_refresh(settings, health))
             await stop.wait()  # no deadline: that is a service's life
-            keeping.cancel()
+            await stopping.end([keeping])
 
 
 async def _refresh(settings: DowntimeSettings, health: Health) -> None:

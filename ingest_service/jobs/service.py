@@ -9,6 +9,7 @@ from typing import Final
 
 from procrastinate import App, PsycopgConnector
 
+from ingest_service import stopping
 from ingest_service.jobs import canary, notifications, outage
 from ingest_service.jobs.downlink import Downlink
 from ingest_service.jobs.holes import ask_for_missing
@@ -25,6 +26,7 @@ _QUEUE: Final = "ingest"
 QUEUES: Final = {_QUEUE: 1, notifications.QUEUE: notifications.CONCURRENCY}
 _POLL_S: Final = 1.0  # a retry begins as late as this
 _WATCH_S: Final = 5.0
+_SPARE_S: Final = 2.0  # for a worker to say that it is gone
 
 
 def app_of(
@@ -101,10 +103,8 @@ async def serve(
         going_on = [tasks.create_task(_watch(pool, health), name="watch")]
         going_on += [tasks.create_task(each) for each in beside]
         await stop.wait()  # no deadline: that is a service's life
-        for task in going_on:
-            task.cancel()
-        for task in working:
-            task.cancel()
+        await stopping.end(going_on)
+        await stopping.end(working, again_s=drain_s + _SPARE_S)
 
 
 async def _watch(pool: Pool, health: Health) -> None:

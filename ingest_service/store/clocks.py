@@ -58,15 +58,18 @@ UPDATE patient_clock SET due_at = %(until)s WHERE patient_id = %(patient_id)s
 """
 
 # The newest reading by an index probe for each device; patients without a plan are not looked at.
+# A device of which nobody said where it stands is where its last reading came from.
 _WATCHED: Final = """
-SELECT a.patient_id, d.id, d.kind, d.gateway_id, lower(a.valid),
-       (SELECT r.effective_at
-          FROM device_record r
-         WHERE r.device_id = d.id AND r.patient_id = a.patient_id AND NOT r.is_invalid
-         ORDER BY r.effective_at DESC
-         LIMIT 1)
+SELECT a.patient_id, d.id, d.kind, coalesce(d.gateway_id, last.gateway_id), lower(a.valid),
+       last.effective_at
   FROM assignment a
   JOIN device d ON d.id = a.device_id
+  LEFT JOIN LATERAL (
+       SELECT r.effective_at, r.gateway_id
+         FROM device_record r
+        WHERE r.device_id = d.id AND r.patient_id = a.patient_id AND NOT r.is_invalid
+        ORDER BY r.effective_at DESC
+        LIMIT 1) AS last ON true
  WHERE a.valid @> %(now)s::timestamptz
    AND EXISTS (SELECT FROM plan p WHERE p.patient_id = a.patient_id AND p.valid @> %(now)s)
  ORDER BY a.patient_id, d.id

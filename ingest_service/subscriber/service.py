@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from device_adapters.contract import topics
 from device_adapters.contract.messages import ContractError, Receipt
+from ingest_service import stopping
 from ingest_service.admission.incoming import Incoming, shown
 from ingest_service.admission.outcome import Outcome
 from ingest_service.admission.persistence import admit_surely
@@ -104,8 +105,7 @@ class Worker:
                 logger.warning(
                     "stopped before everything was stored", extra={"queued": len(self._inbox)}
                 )
-            consuming.cancel()
-            watching.cancel()
+            await stopping.end([consuming, watching])
 
     async def _run_dry(self) -> None:
         """Wait until nothing has come for a while after the broker let us go.

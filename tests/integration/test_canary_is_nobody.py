@@ -218,7 +218,9 @@ async def test_a_document_cannot_move_somebody_in(database: Database) -> None:
 
     async with await AsyncConnection.connect(database.dsn()) as connection:
         with pytest.raises(psycopg.errors.ForeignKeyViolation):
-            await registration.register(connection, Registration.model_validate(given))
+            await registration.register(
+                connection, Registration.model_validate(given), now=datetime.now(UTC)
+            )
 
 
 async def test_a_day_later_nothing_of_it_is_left_and_nobody_else_is_touched(

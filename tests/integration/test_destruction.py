@@ -9,7 +9,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -406,7 +406,7 @@ async def test_a_destroyed_record_does_not_come_back_by_registration(database: D
 
     async with await AsyncConnection.connect(database.dsn()) as connection:
         with pytest.raises(RegistrationError, match="was destroyed on a decision"):
-            await register(connection, document(patients=2))
+            await register(connection, document(patients=2), now=datetime.now(UTC))
 
     assert [row["id"] for row in lived.home.rows("patient")] == [str(OTHER)]
 

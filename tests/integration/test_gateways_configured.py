@@ -240,7 +240,9 @@ async def test_a_device_that_is_no_address_is_left_out_and_does_not_loop(
     other = document(2).model_dump(mode="json")
     other["devices"] = [{**one, "gateway_id": GATEWAY} for one in other["devices"]]
     async with await AsyncConnection.connect(home.database.dsn()) as opened:
-        await registration.register(opened, registration.Registration.model_validate(other))
+        await registration.register(
+            opened, registration.Registration.model_validate(other), now=datetime.now(UTC)
+        )
 
     dsn = home.database.dsn("hemvital_operator")
     async with await AsyncConnection.connect(dsn) as opened:
@@ -316,7 +318,9 @@ async def test_a_document_says_where_a_device_stands_and_an_older_one_leaves_it(
 
     for given in (placed, plain):
         async with await AsyncConnection.connect(home.database.dsn()) as opened:
-            await registration.register(opened, registration.Registration.model_validate(given))
+            await registration.register(
+                opened, registration.Registration.model_validate(given), now=datetime.now(UTC)
+            )
 
     by_id = {row["id"]: row["gateway_id"] for row in home.rows("device")}
     assert by_id == {CUFF: GATEWAY, OXIMETER: None}

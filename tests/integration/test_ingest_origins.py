@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -200,7 +200,9 @@ async def test_two_users_of_one_cuff_are_two_patients_and_a_third_slot_nobodys(
     ]
     home.execute("DELETE FROM assignment")
     async with await AsyncConnection.connect(home.database.dsn()) as opened:
-        await registration.register(opened, Registration.model_validate(shared))
+        await registration.register(
+            opened, Registration.model_validate(shared), now=datetime.now(UTC)
+        )
 
     readings = [home.cuff("128", "82", user_index=slot) for slot in (1, 2, 3)]
     other = elsewhere(home)

@@ -43,7 +43,9 @@ async def in_force(database: Database, patient: UUID, at: datetime = NOW) -> Pla
 async def register(database: Database, *given: dict[str, Any]) -> None:
     async with await AsyncConnection.connect(database.dsn()) as opened:
         await registration.register(
-            opened, Registration.model_validate({"plans": [dict(one) for one in given]})
+            opened,
+            Registration.model_validate({"plans": [dict(one) for one in given]}),
+            now=datetime.now(UTC),
         )
 
 
@@ -71,7 +73,7 @@ async def test_the_same_document_again_changes_nothing(database: Database) -> No
     before = home.rows("plan")
 
     async with await AsyncConnection.connect(database.dsn()) as opened:
-        await registration.register(opened, document())
+        await registration.register(opened, document(), now=datetime.now(UTC))
 
     assert home.rows("plan") == before
 
@@ -265,8 +267,8 @@ async def test_hours_that_are_registered_are_the_units(database: Database) -> No
     )
 
     async with await AsyncConnection.connect(database.dsn()) as opened:
-        await registration.register(opened, given)
-        await registration.register(opened, given)
+        await registration.register(opened, given, now=datetime.now(UTC))
+        await registration.register(opened, given, now=datetime.now(UTC))
         found = (await plans.hours_of(opened, [UNIT]))[UNIT]
 
     assert found.respond_within_min.red == 15

@@ -8,13 +8,17 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
 
+from ingest_service import registration
 from ingest_service.admission.monitoring import sweep
 from ingest_service.admission.passing import pass_time
 from ingest_service.plans.limits import Family, Limits, Measure
 from ingest_service.plans.plan import Activity, AverageAbove
+from ingest_service.registration import Registration
 from tests.support import plans
 from tests.support.ingest import Home, id_of, registered
 from tests.support.services import Database
@@ -168,7 +172,7 @@ async def test_a09_a_gateway_that_never_said_anything_leaves_its_patient_unmonit
     home.execute("UPDATE device SET gateway_id = 'gateway-1'")
     home.execute("INSERT INTO gateway_listener VALUES (true, %s, %s)", at(-1), at(0))
     async with await AsyncConnection.connect(database.dsn("hemvital_ingest")) as opened:
-        assert await sweep(opened, now=at(0)) == 2  # cuff and oximeter
+        assert await sweep(opened, now=at(0)) == 3  # pressure, saturation, and either's pulse
         assert await sweep(opened, now=at(0)) == 0
     await tick(home, at(9, 20))
 
@@ -226,3 +230,70 @@ async def test_a_patient_of_whom_time_cannot_be_judged_is_red_and_holds_up_nobod
         row for row in home.rows("patient_clock") if row["patient_id"] == str(id_of("patient-1"))
     ]
     assert datetime.fromisoformat(clock["due_at"]) == at(9, 25)
+
+
+async def test_some_are_judged_at_a_time_and_nobody_is_locked_for_longer(
+    database: Database,
+) -> None:
+    await a_home(database)
+
+    async with await AsyncConnection.connect(database.dsn("hemvital_ingest")) as opened:
+        await pass_time(opened, now=at(9, 20), most=100)
+        assert opened.info.transaction_status is TransactionStatus.IDLE
+        await sweep(opened, now=at(9, 20))
+        assert opened.info.transaction_status is TransactionStatus.IDLE
+
+
+async def test_a_registered_plan_starts_the_patients_clock(database: Database) -> None:
+    home = await registered(database, limits=[])
+    plan = msgspec.to_builtins(plans.copd(since=home.now - timedelta(days=3)), str_keys=True)
+    given = Registration.model_validate(
+        {"plans": [msgspec.json.decode(msgspec.json.encode(plan))]}
+    )
+    async with await AsyncConnection.connect(database.dsn()) as opened:
+        await registration.register(opened, given, now=home.now)
+
+    [clock] = home.rows("patient_clock")
+    assert datetime.fromisoformat(clock["due_at"]) == home.now
+    await tick(home, home.now)
+    # Nothing came for three days: nobody has to wait until something does, to be told so.
+    assert {row["rule"] for row in alerts(home)} == {"silence"}
+
+
+async def test_a09_a_device_of_no_known_home_is_heard_by_the_gateway_that_last_brought_it(
+    database: Database,
+) -> None:
+    home = await a_home(database)
+    await give(home, at(6), "93")
+    home.execute("INSERT INTO gateway_listener VALUES (true, %s, %s)", at(-1), at(7))
+    home.execute(
+        "INSERT INTO gateway_status (gateway_id, is_online, heard_at, changed_at, digest)"
+        " VALUES ('gateway-1', false, %s, %s, '')",
+        at(6, 30),
+        at(6, 30),
+    )
+
+    async with await AsyncConnection.connect(database.dsn("hemvital_ingest")) as opened:
+        await sweep(opened, now=at(7))
+
+    causes = {row["family"]: row["cause"] for row in home.rows("monitoring_change")}
+    assert causes["spo2"] == "gateway_offline"
+    # The oximeter gives the pulse too, and the cuff that might is not heard either.
+    assert set(causes) == {"blood_pressure", "pulse", "spo2"}
+
+
+async def test_a_could_not_judge_that_no_program_can_read_hides_nothing(
+    database: Database,
+) -> None:
+    home = await a_home(database)
+    await give(home, at(7), "86")
+    home.execute("UPDATE alert SET readings = '[{\"broken\": 1}]'")
+    await give(home, at(7, 5), "85")
+    home.execute("UPDATE alert SET readings = '[{\"broken\": 1}]'")
+
+    await give(home, at(7, 9), "84")
+    await tick(home, at(9, 20))
+
+    [alert] = [row for row in alerts(home) if row["rule"] == "could_not_judge"]
+    assert (alert["state"], alert["priority"]) == ("new", "red")
+    assert [each["value"] for each in alert["readings"]] == ["84", "80"]  # and its pulse

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -224,7 +224,7 @@ def site(services: Services, database: Database, directory: Path) -> Generator[S
 
 async def _register(dsn: str, document: Registration) -> None:
     async with await AsyncConnection.connect(dsn) as opened:
-        await registration.register(opened, document)
+        await registration.register(opened, document, now=datetime.now(UTC))
 
 
 def patient_id(name: str) -> str:

@@ -313,5 +313,5 @@ async def registered(
 ) -> Home:
     """Register a home and return it."""
     async with await AsyncConnection.connect(database.dsn()) as opened:
-        await registration.register(opened, document(patients, limits))
+        await registration.register(opened, document(patients, limits), now=datetime.now(UTC))
     return Home(database=database)

@@ -19,7 +19,7 @@ from ingest_service.alerts.finding import Finding
 from ingest_service.alerts.rules.expected import activities, first_missed_after, silent_since
 from ingest_service.messages import kinds
 from ingest_service.messages.kinds import Subject
-from ingest_service.plans.limits import Level
+from ingest_service.plans.limits import Family, Level
 from ingest_service.plans.plan import Activity, Plan, Silence
 
 RULE: Final = "unmonitored"
@@ -32,6 +32,7 @@ class _Step:
     at: datetime
     level: Level
     chain: Chain
+    family: Family
 
 
 def next_at(case: Case, after: datetime) -> datetime | None:
@@ -55,7 +56,7 @@ def judge(case: Case, *, at: datetime) -> Iterable[Finding]:
         version=VERSION,
         level=found.level,
         evidence=(),
-        facts=Facts(since=since, cause=found.chain.cause),
+        facts=Facts(since=since, unit=found.family, cause=found.chain.cause),
     )
 
 
@@ -78,15 +79,16 @@ def _steps(case: Case, at: datetime) -> Iterator[_Step]:
         if not chain.is_whole and not chain.is_outage and chain.broken_since is not None:
             # What came since all the same was seen.
             since = max(chain.broken_since, silent_since(case, plan, activity, at))
-            yield from _steps_of(plan, activity, chain, since, settings)
+            for step_at, level in _levels(plan, activity, since, settings):
+                yield _Step(at=step_at, level=level, chain=chain, family=activity.family)
 
 
-def _steps_of(
-    plan: Plan, activity: Activity, chain: Chain, since: datetime, settings: Silence
-) -> Iterator[_Step]:
+def _levels(
+    plan: Plan, activity: Activity, since: datetime, settings: Silence
+) -> Iterator[tuple[datetime, Level]]:
     missed = first_missed_after(plan, activity, since)
     silent = since + timedelta(hours=settings.yellow_after_h)
-    yield _Step(at=min(silent, missed or silent), level=Level.YELLOW, chain=chain)
+    yield min(silent, missed or silent), Level.YELLOW
     if settings.red_after_h is not None:
         red = since + timedelta(hours=settings.red_after_h)
-        yield _Step(at=max(red, missed or red), level=Level.RED, chain=chain)
+        yield max(red, missed or red), Level.RED

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from ingest_service.alerts import latch, presence
 from ingest_service.alerts.alert import Alert, State
 from ingest_service.alerts.case import Case, Chain
 from ingest_service.alerts.history import History, Reading
@@ -298,3 +299,28 @@ def test_a09_a_worrying_patient_is_red_before_another_is_yellow() -> None:
     assert silence.next_at(calm, at(1, 20)) == at(3, 19)
     assert silence.next_at(worrying, at(1, 20)) == at(2, 19)
     assert [found.level for found in silence.judge(worrying, at=at(2, 19))] == [Level.RED]
+
+
+def test_a_reading_of_another_family_does_not_end_being_unseen() -> None:
+    case = a_case(None, (at(1, 19), 93))
+    case.chains[Family.SPO2] = BROKEN
+    for found in unmonitored.judge(case, at=at(2, 21, 15)):
+        latch.join(case, found, now=at(2, 21, 15))
+    case.messages.clear()
+    pulse = Reading(
+        observation_id=UUID(int=7),
+        code="8867-4",
+        family=Family.PULSE,
+        values={Measure.PULSE: Decimal(70)},
+        unit="/min",
+        effective_at=at(3, 6),
+        received_at=at(3, 6),
+    )
+
+    presence.settle(case, pulse, now=at(3, 6))
+    assert "unmonitored" in case.alerts
+
+    seen = replace(pulse, family=Family.SPO2, code="59408-5", values={Measure.SPO2: Decimal(93)})
+    presence.settle(case, seen, now=at(3, 6))
+    assert "unmonitored" not in case.alerts
+    assert [message.kind for message in case.messages] == [Kind.CHAIN_WHOLE]
