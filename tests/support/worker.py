@@ -30,7 +30,7 @@ from tests.support import mqtt
 from tests.support.ingest import GATEWAY
 from tests.support.services import Broker, Database
 
-_UPLINK: Final = "ingest-jobs.uplink"
+_UPLINK: Final = "service:ingest:ingest-jobs.uplink"
 
 
 @dataclass(slots=True)
