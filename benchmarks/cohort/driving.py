@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -24,6 +24,7 @@ from ingest_service.alerts.actions import Resolve, Take
 from ingest_service.alerts.alert import Alert, Event
 from ingest_service.alerts.case import Case, Chain
 from ingest_service.alerts.history import History
+from ingest_service.alerts.rules import silence
 from ingest_service.messages.message import Kind
 from ingest_service.plans.plan import Plan
 
@@ -148,8 +149,8 @@ class _Drive:
             engine.take_average(self._case, issued, now=now)
         self._await_average(now)
 
-    def _chain(self, chain: Chain, now: datetime) -> None:  # noqa: ARG002 a state, not a moment
-        self._case.chains = dict.fromkeys(self._families, chain)
+    def _chain(self, chain: Chain, now: datetime) -> None:
+        self._case.chains = dict.fromkeys(self._families, replace(chain, changed_at=now))
 
     def _drain(self, now: datetime) -> None:
         """See what came of an input: alerts for a person, requests for the patient."""
@@ -173,6 +174,7 @@ class _Drive:
         families = {
             FAMILY_OF_CODE[one.code] for one in alert.readings if one.code in FAMILY_OF_CODE
         }
+        families |= {one for one in self._families if silence.of_family(one) == alert.rule}
         raised = records.Alert(
             patient_id=self._patient.id,
             rule=alert.rule,

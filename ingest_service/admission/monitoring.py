@@ -40,6 +40,7 @@ def chain_of(seen: Seen) -> Chain:
         is_outage=seen.is_outage,
         cause=seen.cause,
         broken_since=seen.broken_since,
+        changed_at=seen.at,
     )
 
 

@@ -26,13 +26,15 @@ BY_RULES = "rules"
 class Chain:
     """Whether this patient's readings of one family would reach us: only then one is missed.
 
-    ``is_outage`` means that one incident stands for many patients.
+    ``is_outage`` means that one incident stands for many patients; ``changed_at`` is since when it
+    is as it is.
     """
 
     is_whole: bool = True
     broken_since: datetime | None = None
     cause: str | None = None
     is_outage: bool = False
+    changed_at: datetime | None = None
 
 
 _WHOLE: Final = Chain()
@@ -98,7 +100,8 @@ class Case:
     ) -> None:
         """Let an alert become this, and note why; only a person's action gives an ``undo``."""
         known = self.find(alert.id)
-        if known is None and alert.state_at is not None:
+        is_earlier = known is None and alert.state_at is not None
+        if is_earlier:
             known = alert  # one that ended before the last of its rule
         version = 1 if known is None else known.version + 1
         has_moved = known is None or (known.state, known.owner) != (alert.state, alert.owner)
@@ -106,25 +109,17 @@ class Case:
             alert = replace(alert, state_by=by, state_at=at, undo=undo, version=version)
         else:
             alert = replace(alert, undo=undo, version=version)
-        self._keep(alert)
+        self._keep(alert, is_earlier=is_earlier)
         self.changes.append(Change(alert=alert, event=event, by=by, at=at, detail=detail or {}))
 
-    def _keep(self, alert: Alert) -> None:
+    def _keep(self, alert: Alert, *, is_earlier: bool) -> None:
         """Keep the alert where it belongs: one open of its rule, and the last that ended."""
         here, there = self.alerts, self.ended
         if not alert.is_open:
             here, there = there, here
         if (moved := there.get(alert.rule)) is not None and moved.id == alert.id:
             del there[alert.rule]
-        last = here.get(alert.rule)
-        is_earlier = (
-            last is not None
-            and last.id != alert.id
-            and last.resolved_at is not None
-            and alert.resolved_at is not None
-            and alert.resolved_at < last.resolved_at
-        )
-        if not is_earlier:
+        if not (is_earlier and alert.rule in here):
             here[alert.rule] = alert
 
     def unsay(self, cancellation: Cancellation) -> None:

@@ -30,8 +30,8 @@ class Finding:
         evidence: What it rests on, oldest first; the last is what did it.
         limits: The limits in force that it was held against.
         facts: What the alert's sentence says beside readings and limits.
-        confirm_within: A red with it waits so long for a second value; without, it waits for
-            none (A4).
+        confirm_within: A red with it waits so long for a second value (A4), what was never
+            raised and is not red for a valid reading (A3); without, it waits for none.
         is_doubtful: Quality leaves a doubt, which lowers certainty and never the level (A2).
         is_disproved: A later value is known already that shows that it was not so.
         again_after: Raises an open alert again once so many more have joined it; without, only

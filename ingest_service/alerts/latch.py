@@ -2,7 +2,8 @@
 
 It raises one, raises it again, joins it, or asks for a second value. An alert's priority never
 falls here, and nothing here closes one that was raised. What was only waiting for a second value,
-and never raised, ends when that value is within limits.
+and never raised, ends when that value is within limits. What is said already by a red alert of the
+same family is not said once more beside it.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ from ingest_service.alerts.history import Reading
 from ingest_service.messages import kinds
 from ingest_service.messages.kinds import Subject
 from ingest_service.messages.message import Cancellation, Cause, Kind
-from ingest_service.plans.limits import Level, Measure
+from ingest_service.plans.limits import FAMILY_OF_CODE, Level, Measure
 
 # An alert may stay open for weeks. What raised it is kept; of the rest the oldest goes first.
 _MOST_READINGS: Final = 100
+
+# Of the same values, seen together; what a patient answers is news beside them.
+_OF_SEVERAL: Final = ("sustained.", "baseline.", "change.")
 
 #: The flag of a red reading that a second value disproved.
 DISPROVED: Final = NOT_CONFIRMED
@@ -37,7 +41,7 @@ def join(case: Case, finding: Finding, *, now: datetime) -> None:
     """Let a finding raise the patient's alert of its rule, raise it again, or join it."""
     alert = case.alerts.get(finding.rule)
     if alert is None:
-        if not _was_dealt_with(case, finding):
+        if not _was_dealt_with(case, finding) and not _is_said(case, finding):
             _begin(case, finding, now)
         return
     new = _new(alert, finding)
@@ -78,17 +82,18 @@ def settle(case: Case, reading: Reading, not_red: Collection[Measure], *, now: d
 
 
 def time_out(case: Case, alert: Alert, *, at: datetime) -> None:
-    """Let an alert whose second value did not come be red without one (A4)."""
-    waiting = pending(alert)
-    facts = structs.replace(alert.facts, is_unconfirmed=True, is_without_remeasurement=True)
+    """Let an alert whose second value did not come be red without one (A4).
+
+    What was never raised and is not red waited for a valid reading at all: it is as urgent as it
+    was, and there is no value to doubt.
+    """
+    is_of_value = alert.state is not State.AWAITING or alert.priority is Level.RED
+    waiting = pending(alert) if is_of_value else alert.standing
     last = waiting[-1] if waiting else None
-    raised = replace(
-        alert,
-        priority=Level.RED,
-        readings=_marked(alert.readings, last),
-        facts=facts,
-        confirm_by=None,
-    )
+    raised = replace(alert, readings=_marked(alert.readings, last), confirm_by=None)
+    if is_of_value:
+        facts = structs.replace(alert.facts, is_unconfirmed=True, is_without_remeasurement=True)
+        raised = replace(raised, priority=Level.RED, facts=facts)
     event = Event.RAISED if alert.state is State.AWAITING else Event.RERAISED
     case.change(
         life.on_raised(case, raised, now=at), event, at=at, detail=_detail(alert, event, last)
@@ -128,6 +133,20 @@ def _was_dealt_with(case: Case, finding: Finding) -> bool:
     return not _new(ended, replace(finding, evidence=finding.evidence[-1:]))
 
 
+def _is_said(case: Case, finding: Finding) -> bool:
+    """Tell whether a red alert already has a person look at what this finds of several readings.
+
+    It is found anew by the next reading, once the red one has been dealt with.
+    """
+    if finding.level is Level.RED or not finding.rule.startswith(_OF_SEVERAL):
+        return False
+    families = {FAMILY_OF_CODE[one.code] for one in finding.evidence if one.code in FAMILY_OF_CODE}
+    reds = (case.alerts.get(naming.limit_rule(family)) for family in families)
+    return bool(families) and all(
+        red is not None and red.priority is Level.RED and red.raised_at is not None for red in reds
+    )
+
+
 def _begin(case: Case, finding: Finding, now: datetime) -> None:
     before = case.ended.get(finding.rule)
     first = str(finding.evidence[0].observation_id) if finding.evidence else ""
@@ -151,7 +170,7 @@ def _begin(case: Case, finding: Finding, now: datetime) -> None:
     )
     if finding.level is Level.RED and finding.is_disproved:
         _never(case, alert, finding, now)
-    elif finding.level is Level.RED and finding.confirm_within is not None:
+    elif finding.confirm_within is not None:
         _ask(case, alert, finding, now)
     else:
         _raise(case, alert, finding, now)

@@ -10,22 +10,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from ingest_service.alerts import life
-from ingest_service.alerts.alert import Event
+from ingest_service.alerts import latch, life
+from ingest_service.alerts.alert import Event, State
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.history import Reading
-from ingest_service.alerts.rules import missed, silence, unmonitored
+from ingest_service.alerts.rules import attempts, missed, silence, unmonitored
 from ingest_service.messages import kinds
 from ingest_service.messages.kinds import Subject
 from ingest_service.plans.limits import Level
 
 MEASURED: Final = "measured"
-_RULES: Final = (missed.RULE, silence.RULE, unmonitored.RULE)
+_RULES: Final = (missed.RULE, silence.RULE, unmonitored.RULE)  # and silence of a family
 
 
 def settle(case: Case, reading: Reading, *, now: datetime) -> None:
-    """End what said that nothing came of this reading's family."""
-    for rule in _RULES:
+    """End what said that nothing came of this reading's family, and the waiting for it."""
+    _succeed(case, reading, now)
+    for rule in (*_RULES, silence.of_family(reading.family)):
         alert = case.alerts.get(rule)
         if alert is None or alert.priority is Level.RED or alert.owner is not None:
             continue
@@ -39,3 +40,17 @@ def settle(case: Case, reading: Reading, *, now: datetime) -> None:
             subject = Subject(patient_id=case.patient_id, care_unit_id=case.care_unit_id)
             language = case.plan.language if case.plan else None
             case.messages.append(kinds.chain_whole(subject, since, language=language))
+
+
+def _succeed(case: Case, reading: Reading, now: datetime) -> None:
+    """End failed attempts of which nobody has been told: this reading is what they were after."""
+    alert = case.alerts.get(attempts.RULE)
+    if alert is None or alert.state is not State.AWAITING:
+        return
+    if all(
+        attempts.settles(one.code, reading) and one.effective_at < reading.effective_at
+        for one in alert.standing
+    ):
+        latch.not_needed(case, alert)
+        ended = life.ended(alert, MEASURED, now)
+        case.change(ended, Event.ENDED, at=now, detail={"by": str(reading.observation_id)})

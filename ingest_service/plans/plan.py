@@ -312,11 +312,16 @@ class FailedAttempts(
     omit_defaults=True,
     forbid_unknown_fields=True,
 ):
-    """So many failed attempts in a window without a valid one (A3); red with a bad symptom."""
+    """So many failed attempts in a window without a valid one (A3); red with a bad symptom.
+
+    A valid one may still come for ``wait_min`` after the last: most who fail three times succeed
+    the fourth. With a bad symptom nothing is waited for.
+    """
 
     id: Name = "attempts"
     count: _Count = 3
     within_min: _Minutes = 30
+    wait_min: _Minutes = 15
     level: Level = Level.YELLOW
 
 
@@ -349,6 +354,8 @@ class Silence(
 
     ``red_on_trend``: red already after ``trend_after_h`` (without it, ``yellow_after_h``) where an
     alert about values is open, or the last values were beyond a limit or fell towards one.
+    Whoever measures something else is not silent: what is missing alone is yellow after
+    ``of_one_after_h`` (without it, twice ``yellow_after_h``), or red on its own trend.
     """
 
     id: Name = "silence"
@@ -356,6 +363,7 @@ class Silence(
     red_after_h: _Hours | None = 48
     red_on_trend: bool = True
     trend_after_h: _Hours | None = None
+    of_one_after_h: _Hours | None = None
 
 
 RuleSettings = (

@@ -11,7 +11,7 @@ from babel.dates import format_datetime
 from babel.numbers import get_decimal_symbol
 
 from ingest_service.alerts.alert import Evidence, Facts
-from ingest_service.plans.limits import Measure
+from ingest_service.plans.limits import Family, Measure
 from ingest_service.wording.catalogue import Catalogue
 
 _UNIT: Final[Mapping[Measure, str]] = {
@@ -65,6 +65,15 @@ def _name(catalogue: Catalogue, measure: Measure | None) -> str:
         Measure.BODY_WEIGHT: _("Weight"),
     }
     return names[measure] if measure else _("A value")
+
+
+def _families(catalogue: Catalogue) -> Mapping[str, str]:
+    return {
+        Family.BLOOD_PRESSURE: catalogue.gettext("Blood pressure"),
+        Family.PULSE: _name(catalogue, Measure.PULSE),
+        Family.SPO2: _name(catalogue, Measure.SPO2),
+        Family.BODY_WEIGHT: _name(catalogue, Measure.BODY_WEIGHT),
+    }
 
 
 def _value(used: Sequence[Evidence], measure: Measure | None) -> Decimal | None:
@@ -175,11 +184,22 @@ def _missed(catalogue: Catalogue, facts: Facts, used: Sequence[Evidence]) -> str
 def _silence(catalogue: Catalogue, facts: Facts, used: Sequence[Evidence]) -> str:
     del used
     _ = catalogue.gettext
+    if facts.unit is not None:
+        return _silence_of_one(catalogue, facts, _families(catalogue).get(facts.unit, facts.unit))
     if facts.cause == "trend":
         text = _("Nothing measured since %(since)s, and the last values were worrying: call.")
     else:
         text = _("Nothing measured since %(since)s, although readings would reach us.")
     return text % {"since": moment(catalogue, facts.since)}
+
+
+def _silence_of_one(catalogue: Catalogue, facts: Facts, what: str) -> str:
+    _ = catalogue.gettext
+    if facts.cause == "trend":
+        text = _("%(what)s not measured since %(since)s, and its last values were worrying: call.")
+    else:
+        text = _("%(what)s not measured since %(since)s, although other things are.")
+    return text % {"what": what, "since": moment(catalogue, facts.since)}
 
 
 def _unmonitored(catalogue: Catalogue, facts: Facts, used: Sequence[Evidence]) -> str:

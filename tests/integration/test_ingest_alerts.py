@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -119,6 +119,9 @@ async def test_a3_three_failed_attempts_in_a_row_are_a_yellow_alert(home: Home) 
     alert = _the_alert(home)
     assert (alert["rule"], alert["priority"]) == ("failed_attempts", "yellow")
     assert len(alert["readings"]) == 3
+    # A quarter of an hour for a valid one, then it is raised.
+    assert (alert["state"], alert["raised_at"]) == ("awaiting", None)
+    assert datetime.fromisoformat(alert["confirm_by"]) == home.now + timedelta(minutes=15)
 
 
 async def test_a3_a_valid_reading_between_failed_ones_is_no_alert(home: Home) -> None:

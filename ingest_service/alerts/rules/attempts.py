@@ -1,8 +1,9 @@
-"""Rule ``failed_attempts``, version 2: somebody tries to measure and cannot (A3).
+"""Rule ``failed_attempts``, version 3: somebody tries to measure and cannot (A3).
 
 Three errors of a cuff in a hypotensive patient, or an oximeter that finds no signal in a cold
-grey finger, are a sign of their own: yellow, and red with a bad symptom. It holds for every plan;
-one may change the numbers.
+grey finger, are a sign of their own: yellow, and red with a bad symptom. Who goes on trying often
+succeeds: for a quarter of an hour the alert waits for a valid reading, with a bad symptom it does
+not. It holds for every plan; one may change the numbers.
 
 Source:
     The clinical safety review, A3.
@@ -15,17 +16,17 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
-from ingest_service.alerts import quoting
+from ingest_service.alerts import certainty, quoting
 from ingest_service.alerts.alert import Facts
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.finding import Finding, may_be_history
-from ingest_service.alerts.history import Answer, Attempt
+from ingest_service.alerts.history import Answer, Attempt, Reading
 from ingest_service.alerts.rules import symptom
 from ingest_service.plans.limits import FAMILY_OF_CODE, Family, Level
 from ingest_service.plans.plan import FailedAttempts, Plan
 
 RULE: Final = "failed_attempts"
-VERSION: Final = 2
+VERSION: Final = 3
 _DEFAULT: Final = FailedAttempts()
 _MOST: Final = 200
 
@@ -48,6 +49,8 @@ def judge(case: Case, attempt: Attempt, *, now: datetime) -> Iterable[Finding]:
     if not failed:
         return ()
     bad = symptom.bad_answer(case, plan, attempt.effective_at)
+    if bad is None and RULE not in case.alerts and _succeeded(case, failed[-1]):
+        return ()
     level = settings.level if bad is None else Level.RED
     evidence = tuple(quoting.of_attempt(one, settings.level, now=now) for one in failed)
     if bad is not None:
@@ -59,6 +62,7 @@ def judge(case: Case, attempt: Attempt, *, now: datetime) -> Iterable[Finding]:
             level=level,
             evidence=evidence,
             facts=_facts(settings, bad),
+            confirm_within=timedelta(minutes=settings.wait_min) if bad is None else None,
             again_after=settings.count,
         ),
     )
@@ -93,6 +97,17 @@ def _facts(settings: FailedAttempts, bad: tuple[Answer, str] | None) -> Facts:
         return Facts(count=settings.count)
     answer, question = bad
     return Facts(count=settings.count, question=question, answer=str(answer.values[question]))
+
+
+def _succeeded(case: Case, last: Attempt) -> bool:
+    """Tell whether a valid reading came after the last one that failed."""
+    later = case.history.after(FAMILY_OF_CODE[last.code], last.effective_at)
+    return any(settles(last.code, one) for one in islice(later, _MOST))
+
+
+def settles(code: str, reading: Reading) -> bool:
+    """Tell whether a reading is what attempts to measure that were after."""
+    return reading.code == code and certainty.is_trusted(reading.flags)
 
 
 def _is_history(case: Case, attempt: Attempt, *, now: datetime) -> bool:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ingest_service.alerts.case import Case
+from ingest_service.alerts.outcomes import OUTCOMES
 from ingest_service.plans import windows
 from ingest_service.plans.limits import Family
 from ingest_service.plans.plan import Activity, Plan
@@ -87,10 +88,43 @@ def next_judged(plan: Plan, after: datetime) -> datetime | None:
 
 
 def silent_since(case: Case, plan: Plan, activity: Activity, at: datetime) -> datetime:
-    """Return since when nothing has come: the last reading, the plan's begin or a pause's end."""
+    """Return since when nothing has come: the last reading, the plan's begin or a pause's end.
+
+    The last reading that is known, even where time is judged late: who has measured since is not
+    told to have been silent.
+    """
     pauses = [one.until for one in plan.pauses if one.until is not None and one.until <= at]
-    known = case.history.of(activity.family, at - 2 * HORIZON, at)
-    return max([plan.since_of(activity), *pauses, *(one.effective_at for one in known[-1:])])
+    last = last_of(case, activity.family)
+    return max([plan.since_of(activity), *pauses, *([last] if last else [])])
+
+
+def last_of(case: Case, family: Family) -> datetime | None:
+    """Return when a family was last measured; a clock that is ahead counts from the arrival."""
+    newest = case.history.newest(family)
+    return None if newest is None else min(newest.effective_at, newest.received_at)
+
+
+def heard_of(case: Case, rules: tuple[str, ...]) -> datetime | None:
+    """Return when a person last knew how the patient is: they ended one of these as true.
+
+    Who was not reached, or whose alert was somebody's error, was not heard of.
+
+    Args:
+        case: The patient.
+        rules: What the alerts' rules begin with.
+    """
+    return max(
+        (
+            alert.resolved_at
+            for alert in case.ended.values()
+            if alert.rule.startswith(rules)
+            and alert.resolved_at is not None
+            and (outcome := OUTCOMES.get(alert.outcome or "")) is not None
+            and outcome.is_true is True
+            and outcome.is_for_persons
+        ),
+        default=None,
+    )
 
 
 def first_missed_after(plan: Plan, activity: Activity, since: datetime) -> datetime | None:

@@ -1,14 +1,17 @@
-"""Rule ``silence``, version 2: nothing measured for so long, by the plan's risk (A9).
+"""Rule ``silence``, version 3: nothing measured for so long, by the plan's risk (A9).
 
 A frail patient with COPD who stops measuring after two falling values is the classic picture
 before an admission. So silence grows: from the reminder of a missed window to yellow and to red by
 time; sooner to red where an alert stands open or the last values were beyond or near a limit. Only
 while the chain is whole: else nobody knows, and rule ``unmonitored`` says so.
 
-Time runs from the last valid reading, or from when a person ended the silence and then knew how
-the patient is: else it would come back at once, however often it is dealt with. But silence is not
-judged before a whole window has been missed since: of a plan that measures on Tuesdays nothing is
-silent on Wednesday.
+Who measures anything is not silent. What is missing alone, of one family, is said later; but as
+soon as ever where it was that family's values that were worrying.
+
+Time runs from the last valid reading, or from when a person last knew how the patient is, by an
+alert of silence or of values that they ended: else it would come back at once, however often it is
+dealt with. But silence is not judged before a whole window has been missed since: of a plan that
+measures on Tuesdays nothing is silent on Wednesday.
 """
 
 from __future__ import annotations
@@ -21,16 +24,23 @@ from itertools import pairwise
 from typing import Final
 
 from ingest_service.alerts import worse
-from ingest_service.alerts.alert import Facts
+from ingest_service.alerts.alert import Alert, Facts
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.finding import Finding
-from ingest_service.alerts.outcomes import OUTCOMES
-from ingest_service.alerts.rules.expected import activities, first_missed_after, silent_since
-from ingest_service.plans.limits import Family, Level, Limits
-from ingest_service.plans.plan import Activity, Plan, Silence
+from ingest_service.alerts.rules.expected import (
+    activities,
+    first_missed_after,
+    heard_of,
+    last_of,
+    silent_since,
+)
+from ingest_service.plans.limits import FAMILY_OF_CODE, Family, Level, Limits
+from ingest_service.plans.plan import Plan, Silence
 
 RULE: Final = "silence"
-VERSION: Final = 2
+VERSION: Final = 3
+# What a gateway kept while nothing could reach us comes first.
+_CATCH_UP: Final = timedelta(minutes=30)
 _GOING: Final = 3  # readings, each worse than the one before
 _OF_VALUES: Final = ("limit.", "sustained.", "baseline.", "change.", "symptom.", "reconnect")
 
@@ -43,49 +53,83 @@ class _Step:
     level: Level
     since: datetime
     family: Family
+    rule: str
+    is_trend: bool
 
 
 def next_at(case: Case, after: datetime) -> datetime | None:
     """Return when silence next becomes more urgent; what has become so already is overdue."""
-    if _found(case, after) is not None:
+    if _found(case, after):
         return after
     return min((step.at for step in _steps(case, after) if step.at > after), default=None)
 
 
 def judge(case: Case, *, at: datetime) -> Iterable[Finding]:
-    """Return the finding that silence is by this instant; the most silent family speaks."""
-    if (found := _found(case, at)) is not None:
+    """Return the findings that silence is by this instant: of the patient, and of a family."""
+    for found in _found(case, at):
         yield Finding(
-            rule=RULE,
+            rule=found.rule,
             version=VERSION,
             level=found.level,
             evidence=(),
             facts=Facts(
                 since=found.since,
-                unit=found.family,
-                cause="trend" if is_worrying(case) else None,
+                unit=None if found.rule == RULE else found.family,
+                cause="trend" if found.is_trend else None,
             ),
         )
 
 
-def _found(case: Case, at: datetime) -> _Step | None:
-    passed = [step for step in _steps(case, at) if step.at <= at and _is_seen(case, step.family)]
-    if not passed or (case.plan and case.plan.is_paused(at)):
-        return None
-    worst = max(passed, key=lambda step: (step.level.rank, -step.since.timestamp()))
-    known = case.alerts.get(RULE)
-    # Time alone is no news until silence has grown.
-    return worst if known is None or known.priority.rank < worst.level.rank else None
+def of_family(family: Family) -> str:
+    """Return what the alert is called that says that one family alone is not measured."""
+    return f"{RULE}.{family.value}"
 
 
-def is_worrying(case: Case) -> bool:
-    """Tell whether an alert about values stands open, or the last values went the wrong way."""
-    if any(alert.rule.startswith(_OF_VALUES) for alert in case.alerts.values()):
-        return True
+def _found(case: Case, at: datetime) -> list[_Step]:
+    """Return the worst that each kind of silence is, where that is news: it has grown."""
+    if case.plan and case.plan.is_paused(at):
+        return []
+    worst: dict[str, _Step] = {}
+    for step in _steps(case, at):
+        if step.at <= at and _is_seen(case, step.family):
+            before = worst.get(step.rule)
+            if before is None or step.level.rank > before.level.rank:
+                worst[step.rule] = step
+    whole = worst.get(RULE)
+    return [
+        step
+        for step in worst.values()
+        if step.level.rank > _rank(case.alerts.get(step.rule))
+        and (step is whole or step.level.rank > _rank(case.alerts.get(RULE)))
+        and (step is whole or whole is None or step.level.rank > whole.level.rank)
+    ]
+
+
+def _rank(known: Alert | None) -> int:
+    return known.priority.rank if known else -1
+
+
+def is_worrying(case: Case, family: Family | None = None) -> bool:
+    """Tell whether an alert about values stands open, or the last values went the wrong way.
+
+    Args:
+        case: The patient.
+        family: The only one whose values count, or None: any.
+    """
+    for alert in case.alerts.values():
+        if alert.rule.startswith(_OF_VALUES) and (family is None or _is_about(alert, family)):
+            return True
     plan = case.plan
     return plan is not None and any(
-        _went_out(case, family, plan) for family in case.history.readings
+        _went_out(case, each, plan)
+        for each in case.history.readings
+        if family is None or each == family
     )
+
+
+def _is_about(alert: Alert, family: Family) -> bool:
+    found = {FAMILY_OF_CODE.get(one.code) for one in alert.standing}
+    return family in found or found <= {None}
 
 
 def _steps(case: Case, at: datetime) -> Iterator[_Step]:
@@ -93,43 +137,41 @@ def _steps(case: Case, at: datetime) -> Iterator[_Step]:
     settings = _settings(plan) if plan else None
     if plan is None or settings is None:
         return
-    for activity in activities(plan):
-        yield from _steps_of(case, plan, activity, settings, at)
+    heard = heard_of(case, (RULE, *_OF_VALUES))
+    own = {one: silent_since(case, plan, one, at) for one in activities(plan)}
+    known = [last_of(case, family) for family in case.history.readings]
+    newest = max((*own.values(), *(last for last in known if last is not None)), default=at)
+    for activity, since in own.items():
+        caught_up = (case.chain_of(activity.family).changed_at or since) + _CATCH_UP
+        for rule, began in ((RULE, newest), (of_family(activity.family), since)):
+            counted = began if heard is None else max(began, heard)
+            if (missed := first_missed_after(plan, activity, counted)) is None:
+                continue
+            for hours, level, is_trend in _levels(case, activity.family, settings, rule):
+                yield _Step(
+                    at=max(counted + timedelta(hours=hours), missed, caught_up),
+                    level=level,
+                    since=began,
+                    family=activity.family,
+                    rule=rule,
+                    is_trend=is_trend,
+                )
 
 
-def _steps_of(
-    case: Case, plan: Plan, activity: Activity, settings: Silence, at: datetime
-) -> Iterator[_Step]:
-    since = silent_since(case, plan, activity, at)
-    counted = max([since, *_heard_of(case)])
-    earliest = first_missed_after(plan, activity, counted)
-    if earliest is None:
-        return
+def _levels(
+    case: Case, family: Family, settings: Silence, rule: str
+) -> Iterator[tuple[int, Level, bool]]:
+    """Yield after how many hours silence is how urgent, and whether that is for a trend."""
     early, late = settings.yellow_after_h, settings.red_after_h
-    levels = [(early, Level.YELLOW)]
-    if settings.red_on_trend and is_worrying(case):
-        levels = [(min(early, settings.trend_after_h or early), Level.RED)]
+    is_alone = rule != RULE
+    if settings.red_on_trend and is_worrying(case, family if is_alone else None):
+        yield min(early, settings.trend_after_h or early), Level.RED, True
+    if is_alone:
+        yield settings.of_one_after_h or 2 * early, Level.YELLOW, False
+        return
+    yield early, Level.YELLOW, False
     if late is not None:
-        levels.append((late, Level.RED))
-    for hours, level in levels:
-        yield _Step(
-            at=max(counted + timedelta(hours=hours), earliest),
-            level=level,
-            since=since,
-            family=activity.family,
-        )
-
-
-def _heard_of(case: Case) -> Iterator[datetime]:
-    """Yield when a person last knew how the patient is: they ended the silence as a true one.
-
-    Who was not reached, or whose silence was somebody's error, was not heard of.
-    """
-    ended = case.ended.get(RULE)
-    if ended is not None and ended.resolved_at is not None:
-        outcome = OUTCOMES.get(ended.outcome or "")
-        if outcome is not None and outcome.is_true is True:
-            yield ended.resolved_at
+        yield late, Level.RED, False
 
 
 def _is_seen(case: Case, family: Family) -> bool:

@@ -1,8 +1,9 @@
-"""Rule ``unmonitored``, version 1: readings would not reach us, so nobody sees the patient (A9).
+"""Rule ``unmonitored``, version 2: readings would not reach us, so nobody sees the patient (A9).
 
 A dead gateway is a technician's ticket *and* a patient who is not monitored: the clinical list
 says since when, with a clock of its own. It is yellow when a whole window has passed unseen, or
 after the plan's time of silence, whichever comes first; red after the plan's time of red silence.
+Where a person has ended it and then knew how the patient is, both count from then.
 One outage that stands for many raises none (A20): the list of whom to phone does.
 """
 
@@ -16,14 +17,19 @@ from typing import Final
 from ingest_service.alerts.alert import Facts
 from ingest_service.alerts.case import Case, Chain
 from ingest_service.alerts.finding import Finding
-from ingest_service.alerts.rules.expected import activities, first_missed_after, silent_since
+from ingest_service.alerts.rules.expected import (
+    activities,
+    first_missed_after,
+    heard_of,
+    silent_since,
+)
 from ingest_service.messages import kinds
 from ingest_service.messages.kinds import Subject
 from ingest_service.plans.limits import Family, Level
 from ingest_service.plans.plan import Activity, Plan, Silence
 
 RULE: Final = "unmonitored"
-VERSION: Final = 1
+VERSION: Final = 2
 _DEFAULT: Final = Silence()
 
 
@@ -79,8 +85,17 @@ def _steps(case: Case, at: datetime) -> Iterator[_Step]:
         if not chain.is_whole and not chain.is_outage and chain.broken_since is not None:
             # What came since all the same was seen.
             since = max(chain.broken_since, silent_since(case, plan, activity, at))
-            for step_at, level in _levels(plan, activity, since, settings):
+            heard = heard_of(case, (RULE,))
+            steps = _again(heard, settings) if heard and heard > since else None
+            for step_at, level in steps or _levels(plan, activity, since, settings):
                 yield _Step(at=step_at, level=level, chain=chain, family=activity.family)
+
+
+def _again(heard: datetime, settings: Silence) -> Iterator[tuple[datetime, Level]]:
+    """Yield when it is said anew after a person has heard of the patient: not at once."""
+    yield heard + timedelta(hours=settings.yellow_after_h), Level.YELLOW
+    if settings.red_after_h is not None:
+        yield heard + timedelta(hours=settings.red_after_h), Level.RED
 
 
 def _levels(

@@ -12,7 +12,7 @@ from ingest_service.alerts.alert import Event
 from ingest_service.alerts.history import Attempt, Reading
 from ingest_service.plans.limits import Level
 from ingest_service.plans.plan import FailedAttempts, Symptom
-from tests.support.cases import NOW, answer, attempt, case, events, plan, pressure
+from tests.support.cases import NOW, answer, attempt, case, events, plan, pressure, saturation
 
 MINUTE = timedelta(minutes=1)
 RULE = "failed_attempts"
@@ -73,10 +73,58 @@ def test_late_ones_are_history_once_a_valid_reading_came_after(*, is_followed: b
 def test_three_more_raise_it_again() -> None:
     patient = case(plan({}), failed(28), failed(24))
 
-    for minutes in (20, 15, 10, 5):
+    for minutes in (20, 4, 3, 2):
         engine.take_attempt(patient, failed(minutes), now=NOW - minutes * MINUTE)
 
-    assert events(patient) == [Event.RAISED, Event.JOINED, Event.JOINED, Event.RERAISED]
+    # After the first three a valid reading is waited for, until 15 minutes later nobody has one.
+    assert events(patient) == [
+        *(Event.REMEASURE_ASKED, Event.RAISED),
+        *(Event.JOINED, Event.JOINED, Event.RERAISED),
+    ]
+
+
+def test_a03_nobody_is_called_to_a_patient_who_then_succeeds() -> None:
+    patient = case(plan({}), failed(20), failed(10))
+    engine.take_attempt(patient, failed(0), now=NOW)
+    assert patient.alerts[RULE].raised_at is None
+
+    soon = NOW + 14 * MINUTE
+    engine.take_reading(patient, pressure("120", "70", soon), now=soon)
+    engine.advance(patient, NOW + 60 * MINUTE)
+
+    assert events(patient) == [Event.REMEASURE_ASKED, Event.ENDED]
+    assert patient.ended[RULE].outcome == "measured"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pressure("120", "70", NOW + 5 * MINUTE, "body_movement"),  # who moved has not measured
+        saturation("93", NOW + 5 * MINUTE),  # another device
+        None,
+    ],
+)
+def test_a03_without_a_valid_reading_it_is_yellow_a_quarter_of_an_hour_later(
+    other: Reading | None,
+) -> None:
+    patient = case(plan({}), failed(20), failed(10))
+    engine.take_attempt(patient, failed(0), now=NOW)
+    if other is not None:
+        engine.take_reading(patient, other, now=other.effective_at)
+
+    engine.advance(patient, NOW + 60 * MINUTE)
+
+    alert = patient.alerts[RULE]
+    assert (alert.priority, alert.raised_at) == (Level.YELLOW, NOW + 15 * MINUTE)
+    assert not alert.facts.is_without_remeasurement  # there is no value to doubt
+
+
+def test_three_that_are_followed_by_a_valid_one_in_the_same_message_alert_nobody() -> None:
+    patient = case(plan({}))
+
+    engine.take_batch(patient, [failed(9), failed(6), failed(3), valid(1)], now=NOW)
+
+    assert patient.changes == []
 
 
 def test_a_pulse_that_failed_with_its_pressure_is_no_attempt_of_its_own() -> None:

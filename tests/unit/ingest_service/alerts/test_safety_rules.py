@@ -101,7 +101,10 @@ def test_a03_three_failed_attempts_are_a_sign_of_their_own() -> None:
         at = NOW + minutes * MINUTE
         engine.take_attempt(patient, attempt(at, "59408-5"), now=at)
 
-    assert patient.alerts["failed_attempts"].priority is Level.YELLOW
+    engine.advance(patient, NOW + 60 * MINUTE)
+
+    alert = patient.alerts["failed_attempts"]
+    assert (alert.priority, alert.state) == (Level.YELLOW, State.NEW)
 
 
 def test_a04_a_red_asks_the_patient_to_measure_again_until_a_deadline() -> None:

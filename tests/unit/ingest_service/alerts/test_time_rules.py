@@ -301,6 +301,83 @@ def test_a09_a_worrying_patient_is_red_before_another_is_yellow() -> None:
     assert [found.level for found in silence.judge(worrying, at=at(2, 19))] == [Level.RED]
 
 
+def a_scale(*weighed: datetime) -> Case:
+    """Return a patient who weighs in the morning and measures saturation as well."""
+    of_plan = a_plan()
+    scale = Activity(family=Family.BODY_WEIGHT, windows=(MORNING,))
+    case = a_case(msgspec.structs.replace(of_plan, activities=(*of_plan.activities, scale)))
+    for number, time in enumerate(weighed, 500):
+        case.history.add(
+            Reading(
+                observation_id=UUID(int=number),
+                code="29463-7",
+                family=Family.BODY_WEIGHT,
+                values={Measure.BODY_WEIGHT: Decimal(80)},
+                unit="kg",
+                effective_at=time,
+                received_at=time,
+            )
+        )
+    return case
+
+
+def test_who_measures_something_is_not_silent_and_what_is_missing_is_said_later() -> None:
+    case = a_scale(at(2, 6), at(3, 6), at(4, 6))
+    first = a_case(None, (at(1, 19), 93)).history.readings[Family.SPO2][0]
+    case.history.add(first)
+
+    # 48 h after the last saturation: twice what silence would take.
+    [alone] = silence.judge(case, at=at(3, 19))
+    assert (alone.rule, alone.level) == ("silence.spo2", Level.YELLOW)
+    assert (alone.facts.since, alone.facts.unit) == (at(1, 19), Family.SPO2)
+
+    [whole] = silence.judge(case, at=at(5, 9, 15))
+    assert (whole.rule, whole.facts.since, whole.facts.unit) == ("silence", at(4, 6), None)
+
+
+def test_a09_what_was_worrying_is_red_though_other_things_are_measured() -> None:
+    case = a_scale(at(2, 6), at(3, 6))
+    low = a_case(None, (at(1, 19), 87)).history.readings[Family.SPO2][0]
+    case.history.add(low)
+
+    [red] = silence.judge(case, at=at(2, 21))
+
+    assert (red.rule, red.level, red.facts.cause) == ("silence.spo2", Level.RED, "trend")
+
+
+def test_a_worrying_reading_makes_nobody_silent_before_it() -> None:
+    # Time is judged later than the reading came: the reading itself is what worries.
+    case = a_case(None, (at(1, 19), 93), (at(3, 6), 87))
+
+    assert silence.next_at(case, at(2, 6)) == at(4, 6)
+    assert list(silence.judge(case, at=at(2, 19))) == []
+
+
+def test_what_a_gateway_kept_comes_before_anybody_is_called_silent() -> None:
+    case = a_case(None, (at(1, 19), 93))
+    case.chains[Family.SPO2] = Chain(changed_at=at(4, 12))
+
+    assert list(silence.judge(case, at=at(4, 12, 29))) == []
+    [found] = silence.judge(case, at=at(4, 12, 30))
+    assert found.level is Level.RED
+
+
+def test_being_unseen_that_a_person_has_dealt_with_counts_anew_from_then() -> None:
+    case = a_case(None, (at(1, 19), 93))
+    case.chains[Family.SPO2] = BROKEN
+    case.ended["unmonitored"] = replace(
+        an_alert("unmonitored"),
+        state=State.RESOLVED,
+        outcome="contacted_no_change",
+        resolved_at=at(3, 9),
+    )
+
+    assert list(unmonitored.judge(case, at=at(3, 22))) == []
+    assert unmonitored.next_at(case, at(3, 22)) == at(4, 9)
+    [red] = unmonitored.judge(case, at=at(5, 9))
+    assert red.level is Level.RED
+
+
 def test_a_reading_of_another_family_does_not_end_being_unseen() -> None:
     case = a_case(None, (at(1, 19), 93))
     case.chains[Family.SPO2] = BROKEN
