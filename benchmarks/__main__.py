@@ -33,7 +33,7 @@ from benchmarks.gateway_home import BenchHome
 from benchmarks.ingest import IngestBench
 from benchmarks.population import Population, population, unit_hsa_id
 from deploy.local.home import Home, VirtualDevice
-from deploy.local.platform import Nurse, Plan, Platform
+from deploy.local.platform import Plan, Platform, Staff
 from deploy.local.progress import progress
 from deploy.local.state import CHECKOUT, State
 from deploy.local.tenancy import vacate
@@ -45,12 +45,13 @@ _READINGS_OF_A_YEAR: Final = 20_000
 _TEN: Final = 10  # devices in the home of a measured gateway
 _PROBES: Final = 4
 _PROBE_EVERY_S: Final = 3.0
-_NURSE: Final = Nurse(
+_NURSE: Final = Staff(
     subject="bench",
     name="Bench",
     hsa_id="SE0000000000-BN",
     unit_hsa_id=unit_hsa_id(0),
     unit_name="Bench 0",
+    roles=("nurse",),
 )
 
 
@@ -137,7 +138,7 @@ def _plan(region: Population, lasting_s: float) -> Plan:
         registration=registration,
         units=[_NURSE.unit_hsa_id],
         homes=[Home(gateway_id="probe", devices=devices)],
-        nurses=[_NURSE],
+        staff=[_NURSE],
         ehr_client="bench",
     )
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from benchmarks import load
 from benchmarks.ingest import publisher
 from deploy.local.books import given
-from deploy.local.platform import Nurse, Platform
+from deploy.local.platform import Platform, Staff
 from deploy.local.scripts import write_script
 
 _CHROMIUM: Final = "/usr/bin/chromium"
@@ -63,7 +63,7 @@ def script(file: Path, *, place: int, places: int, count: int, every_s: float) -
 
 def run(
     platform: Platform,
-    nurse: Nurse,
+    nurse: Staff,
     devices: Mapping[str, Sequence[str]],
     *,
     per_s: int,
@@ -121,7 +121,7 @@ def _publish(
     return number
 
 
-def _sign_in(page: Page, url: str, nurse: Nurse) -> None:
+def _sign_in(page: Page, url: str, nurse: Staff) -> None:
     page.goto(f"{url}/worklist")
     page.get_by_role("button", name=nurse.subject, exact=True).click()
     expect(page.locator("h1")).to_be_visible()

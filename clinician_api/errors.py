@@ -97,6 +97,12 @@ class SignInBrokenError(ApiError):
     page = "sign-in"
 
 
+class NoRoleError(ForbiddenError):
+    """Signed in, but without a role that gives the right to what was asked for."""
+
+    page = "role"
+
+
 class UnknownUnitError(ApiError):
     """Signed in, but for a care unit that does not use this service."""
 

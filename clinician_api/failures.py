@@ -10,19 +10,22 @@ from typing import Final, cast
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from psycopg import OperationalError
 from psycopg.errors import QueryCanceled
 from starlette.exceptions import HTTPException
 
 from clinician_api import trace
-from clinician_api.errors import ApiError
+from clinician_api.errors import ApiError, SignInNeededError
 from clinician_api.fhir.outcome import outcome
 from clinician_api.parts import parts
 from clinician_api.routes.observations import FHIR_JSON
-from clinician_api.routes.pages import language_of
+from clinician_api.visit import language_of
 
 logger = logging.getLogger(__name__)
+
+# What scripts fetch: they are told that nobody is signed in, and a person's browser is sent there.
+_FRAGMENTS: Final = ("/worklist/rows", "/worklist/events", "/fhir")
 
 # FHIR issue types for what the framework itself refuses.
 _CODES: Final = {
@@ -42,6 +45,11 @@ def add_handlers(app: FastAPI) -> None:
         return _answer(
             request, _Told(known.status, known.code, str(known), known.page), known.headers
         )
+
+    async def of_nobody(request: Request, error: Exception) -> Response:
+        if request.method == "GET" and not request.url.path.startswith(_FRAGMENTS):
+            return RedirectResponse("/sign-in", status_code=303)
+        return await of_ours(request, error)
 
     async def of_framework(request: Request, error: Exception) -> Response:
         known = cast("HTTPException", error)  # registered for HTTPException only
@@ -70,6 +78,7 @@ def add_handlers(app: FastAPI) -> None:
         return _answer(request, _Told(status, "exception", "an error of this server"))
 
     app.add_exception_handler(ApiError, of_ours)
+    app.add_exception_handler(SignInNeededError, of_nobody)
     app.add_exception_handler(HTTPException, of_framework)
     app.add_exception_handler(RequestValidationError, of_validation)
     app.add_exception_handler(OperationalError, of_database)

@@ -19,6 +19,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, KeySetSerialization
 
 from clinician_api.errors import SignInBrokenError, SignInFailedError
+from clinician_api.roles import roles_of
 from clinician_api.services.sessions import Commission
 
 _ALGORITHMS: Final = ["ES256", "ES384", "PS256", "RS256", "RS384"]
@@ -48,6 +49,7 @@ class _Claims(msgspec.Struct, frozen=True, rename="camel"):
     commission_hsa_id: str
     commission_purpose: str
     name: str
+    system_roles: tuple[str, ...] = ()
 
 
 class _Pending(msgspec.Struct, frozen=True):
@@ -163,6 +165,7 @@ class SignIn:
             employee_hsa_id=claims.employee_hsa_id,
             unit_hsa_id=claims.commission_hsa_id,
             purpose=claims.commission_purpose[:_MAX_NAME],
+            roles=roles_of(claims.system_roles),
         )
 
     def _pending(self, cookie: str | None) -> _Pending:

@@ -11,8 +11,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from clinician_api.errors import SignInBrokenError
 from clinician_api.parts import Parts, PartsOf, SameOrigin
 from clinician_api.routes.cookies import SESSION, SIGN_IN, drop_cookie, set_cookie
-from clinician_api.routes.pages import language_of
 from clinician_api.services import sessions
+from clinician_api.visit import language_of
 from ingest_service.admission import actions
 
 router = APIRouter()
@@ -54,7 +54,7 @@ async def arrive(
         )
         cookie = await sessions.open_session(connection, commission, parts.duration, now=now)
     await _give_back(parts, left, now)
-    answer = RedirectResponse("/worklist", status_code=303)
+    answer = RedirectResponse("/", status_code=303)
     drop_cookie(answer, SIGN_IN)
     set_cookie(answer, SESSION, cookie)
     return answer

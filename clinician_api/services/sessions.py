@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from clinician_api.errors import SignInNeededError, UnknownUnitError
+from clinician_api.roles import Role
 from ingest_service.store import access
 from ingest_service.store.access import NewSession, Session
 from ingest_service.store.callers import Caller
@@ -18,7 +19,8 @@ from ingest_service.store.connections import Connection
 class Commission:
     """Whom the identity provider vouches for, and the commission they chose.
 
-    ``unit_hsa_id`` is the HSA-id of the care unit that the commission is for.
+    ``unit_hsa_id`` is the HSA-id of the care unit that the commission is for; ``roles`` are the
+    system roles that HSA gives them here.
     """
 
     subject: str
@@ -26,6 +28,7 @@ class Commission:
     employee_hsa_id: str
     unit_hsa_id: str
     purpose: str
+    roles: tuple[Role, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,7 @@ async def open_session(
             hsa_id=commission.employee_hsa_id,
             care_unit_id=unit_id,
             purpose=commission.purpose,
+            roles=[role.value for role in commission.roles],
             created_at=now,
             seen_at=now,
             ends_at=duration.ends_at(now, now),

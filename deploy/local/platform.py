@@ -29,14 +29,18 @@ API_PROGRAM: Final = "api"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Nurse:
-    """Who signs in at the stand-in provider: the claims that a region's provider would give."""
+class Staff:
+    """Who signs in at the stand-in provider: the claims that a region's provider would give.
+
+    ``roles`` are those of `clinician_api.roles`.
+    """
 
     subject: str
     name: str
     hsa_id: str
     unit_hsa_id: str
     unit_name: str
+    roles: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,7 @@ class Plan:
     registration: Path
     units: Sequence[str]
     homes: Sequence[Home]
-    nurses: Sequence[Nurse]
+    staff: Sequence[Staff]
     ehr_client: str
     workers: int = 1
     has_canary: bool = False
@@ -318,14 +322,15 @@ class Platform:
 
     def _users(self) -> Sequence[str]:
         arguments: list[str] = []
-        for nurse in self._plan.nurses:
+        for one in self._plan.staff:
             claims = {
-                "sub": nurse.subject,
-                "name": nurse.name,
-                "employeeHsaId": nurse.hsa_id,
-                "commissionHsaId": nurse.unit_hsa_id,
-                "commissionName": nurse.unit_name,
+                "sub": one.subject,
+                "name": one.name,
+                "employeeHsaId": one.hsa_id,
+                "commissionHsaId": one.unit_hsa_id,
+                "commissionName": one.unit_name,
                 "commissionPurpose": "Vård och behandling",
+                "systemRoles": [f"HEMVITAL;{role}" for role in one.roles],
             }
             arguments += ["--user-claims", json.dumps(claims)]
         return arguments

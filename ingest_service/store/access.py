@@ -34,15 +34,19 @@ _UNIT = "SELECT id FROM care_unit WHERE hsa_id = %(hsa_id)s"
 
 _OPEN = """
 INSERT INTO web_session
-       (cookie_digest, subject, name, hsa_id, care_unit_id, purpose, created_at, seen_at, ends_at)
+       (cookie_digest, subject, name, hsa_id, care_unit_id, purpose, roles, created_at, seen_at,
+        ends_at)
 VALUES (%(cookie_digest)s, %(subject)s, %(name)s, %(hsa_id)s, %(care_unit_id)s, %(purpose)s,
-        %(created_at)s, %(seen_at)s, %(ends_at)s)
+        %(roles)s, %(created_at)s, %(seen_at)s, %(ends_at)s)
 """
 
 _SESSION = """
-SELECT cookie_digest, subject, name, hsa_id, care_unit_id, purpose, created_at, seen_at,
-       ends_at, logged_patients
-  FROM web_session
+SELECT s.cookie_digest, s.subject, s.name, s.hsa_id, s.care_unit_id, s.purpose, s.roles,
+       s.created_at, s.seen_at, s.ends_at, s.logged_patients,
+       u.name AS unit_name, p.name AS provider_name
+  FROM web_session s
+  JOIN care_unit u ON u.id = s.care_unit_id
+  JOIN care_provider p ON p.id = u.care_provider_id
  WHERE cookie_digest = %(cookie_digest)s
    AND seen_at > %(seen_after)s
    AND created_at > %(created_after)s
@@ -88,6 +92,7 @@ class NewSession:
     hsa_id: str
     care_unit_id: UUID
     purpose: str
+    roles: list[str]
     created_at: datetime
     seen_at: datetime
     ends_at: datetime
@@ -95,8 +100,10 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session(NewSession):
-    """A live session, and the patients its last list entry in the access log names."""
+    """A live session, where it is, and the patients its last entry in the access log names."""
 
+    unit_name: str
+    provider_name: str
     logged_patients: list[UUID]
 
 
@@ -145,6 +152,7 @@ async def open_session(connection: AsyncConnection, session: NewSession) -> None
             "hsa_id": session.hsa_id,
             "care_unit_id": session.care_unit_id,
             "purpose": session.purpose,
+            "roles": session.roles,
             "created_at": session.created_at,
             "seen_at": session.seen_at,
             "ends_at": session.ends_at,

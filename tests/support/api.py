@@ -154,7 +154,7 @@ def strict_provider(unit_hsa_id: str, name: str = "Anna Berg") -> Generator[str]
         yield issuer
 
 
-def _nurse(unit_hsa_id: str, name: str) -> dict[str, str]:
+def _nurse(unit_hsa_id: str, name: str) -> dict[str, object]:
     return {
         "sub": "anna",
         "name": name,
@@ -162,6 +162,7 @@ def _nurse(unit_hsa_id: str, name: str) -> dict[str, str]:
         "commissionHsaId": unit_hsa_id,
         "commissionName": "Hjärtmottagningen",
         "commissionPurpose": "Vård och behandling",
+        "systemRoles": ["HEMVITAL;nurse"],
     }
 
 

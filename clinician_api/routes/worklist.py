@@ -1,0 +1,101 @@
+"""The nurse's worklist: the page, its moving part, and the signal that it changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
+
+from clinician_api.errors import SignInNeededError
+from clinician_api.pages import navigation, worklist
+from clinician_api.pages.worklist import Page
+from clinician_api.parts import PartsOf
+from clinician_api.roles import Right, rights_of
+from clinician_api.routes.cookies import SESSION
+from clinician_api.services import sessions
+from clinician_api.services import worklist as worklists
+from clinician_api.services.live import Hub
+from clinician_api.visit import Visit, visiting
+from ingest_service.store.access import Session
+
+router = APIRouter()
+
+# A stream outlives no session by more than this: the browser then asks for a new one.
+_STREAM_S: Final = 300.0
+
+
+@router.get("/")
+async def home(request: Request, parts: PartsOf) -> Response:
+    """Send whoever comes to the page that they begin with."""
+    async with parts.pool.connection() as connection:
+        session = await sessions.find(
+            connection,
+            request.cookies.get(SESSION),
+            parts.duration,
+            now=parts.clock(),
+            is_used=True,
+        )
+    return RedirectResponse(navigation.home(rights_of(session.roles)), status_code=303)
+
+
+@router.get("/worklist")
+async def page(request: Request, parts: PartsOf, *, again: bool = False) -> Response:
+    """Return the unit's worklist.
+
+    ``again`` is how the page reloads itself where no script does: that is no use of the session.
+    """
+    async with visiting(request, parts, Right.READ, is_used=not again) as visit:
+        return visit.page("worklist.html", page=await _content(visit))
+
+
+@router.get("/worklist/rows")
+async def rows(
+    request: Request, parts: PartsOf, x_active: Annotated[bool, Header()] = False
+) -> Response:
+    """Return the moving part of the worklist; 401 once the session has ended.
+
+    ``X-Active`` tells that the reader did something since the last time: only that counts as use.
+    """
+    async with visiting(request, parts, Right.READ, is_used=x_active) as visit:
+        return visit.page("rows.html", page=await _content(visit))
+
+
+@router.get("/worklist/events")
+async def events(request: Request, parts: PartsOf) -> Response:
+    """Stream a version number at each change of the unit's list, and signs of life between."""
+    async with visiting(request, parts, Right.READ, is_used=False) as visit:
+        session = visit.session
+    return StreamingResponse(
+        _stream(parts.hub, session),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},
+    )
+
+
+async def _content(visit: Visit) -> Page:
+    content = await worklists.read(visit.connection, visit.caller, visit.session, now=visit.now)
+    if content is None:  # the unit was removed under an open session
+        raise SignInNeededError("sign in again")
+    return worklist.page(content, visit.reader)
+
+
+async def _stream(hub: Hub, session: Session) -> AsyncIterator[str]:
+    """Write server-sent events; the browser is told to come back soon after a break."""
+    yield "retry: 1000\n\n"
+    try:
+        watching = hub.watch(session.care_unit_id, session.cookie_digest)
+        async with asyncio.timeout(_STREAM_S), aclosing(watching) as changes:
+            async for version in changes:
+                if version is None:
+                    # When the canary's newest reading was measured that came through; its age is
+                    # the reader's to tell, so that it grows also while nothing is heard.
+                    at = hub.canary_at
+                    yield f"event: beat\ndata:{at.isoformat() if at else ''}\n\n"
+                else:
+                    yield f"event: worklist\ndata: {version}\n\n"
+    except TimeoutError:
+        return
