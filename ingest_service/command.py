@@ -22,6 +22,7 @@ from ingest_service import registration
 from ingest_service.admission.decisions import DecisionError
 from ingest_service.admission.planning import PlanningError
 from ingest_service.commands import (
+    backups,
     canary,
     channels,
     destroy,
@@ -60,6 +61,7 @@ from ingest_service.observability import Health, Metrics, log_as_json, served
 from ingest_service.outage import rules as outage_rules
 from ingest_service.outage.rules import DEFAULT, OutageRules, RulesError
 from ingest_service.plans.reading import PlanError
+from ingest_service.plans.templates.template import TemplateError
 from ingest_service.registration import RegistrationError
 from ingest_service.settings import (
     ClockSettings,
@@ -97,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         PlanningError,
         PlanError,
         RulesError,
+        TemplateError,
     ) as error:
         print(error, file=sys.stderr)
         return FAILED
@@ -138,8 +141,8 @@ def _parser() -> argparse.ArgumentParser:
     for command in (export, rejudge, release, downtime):
         command.add(commands)
     for timed in (
-        *(channels, quarantine, readings, receivers, gateways, hold, plans, destroy, forget_raw),
-        canary,
+        *(channels, quarantine, readings, receivers, gateways, hold, plans, backups),
+        *(destroy, forget_raw, canary),
     ):
         timed.add(commands, _now)
     return parser

@@ -22,11 +22,11 @@ from ingest_service.plans import checking, proposing, reading
 from ingest_service.plans.limits import Measure
 from ingest_service.plans.plan import Approval, Plan, Status
 from ingest_service.plans.templates import library as templates
-from ingest_service.plans.templates.template import Template
+from ingest_service.plans.templates.template import Template, narrowing_faults
 from ingest_service.protocols import library as protocols
 from ingest_service.store import alerts, patients, plans
 from ingest_service.store.connections import Connection
-from ingest_service.store.plans import PlanRow, Version
+from ingest_service.store.plans import Affected, PlanRow, Version
 
 _LATELY: Final = timedelta(days=14)
 
@@ -222,6 +222,36 @@ async def _draft(
     if latest.status != Status.DRAFT:
         raise PlanningError(f"plan {plan_id}: version {version} is no draft but {latest.status}")
     return known, reading.decode(latest.body)
+
+
+async def adopt(
+    connection: Connection,
+    given: Template,
+    *,
+    owner: UUID,
+    is_unit: bool,
+    approval: Approval,
+) -> list[Affected]:
+    """Store a region's or a unit's own template, and return whose plans are of an older version.
+
+    No plan changes by it: each adoption is a new version of a patient's plan, approved anew.
+
+    Raises:
+        PlanningError: If it is there already, narrows what there is not, or is looser than that.
+    """
+    known = await _templates(connection)
+    if (given.id, given.version) in known:
+        raise PlanningError(
+            f"template {given.id} version {given.version} is there already; a change is a new"
+            " version"
+        )
+    if given.narrows is not None:
+        wide = known.get((given.narrows.id, given.narrows.version))
+        if wide is None:
+            raise PlanningError("template.narrows: there is no such version of that template")
+        _refuse(narrowing_faults(wide, given))
+    await plans.put_template(connection, given, owner=owner, is_unit=is_unit, approval=approval)
+    return await plans.affected(connection, given.id, given.version, approval.at)
 
 
 def _newest_approved(known: Sequence[Version]) -> Plan | None:

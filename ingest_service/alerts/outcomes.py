@@ -20,12 +20,14 @@ class Outcome:
         is_for_red: Whether a red may end so.
         is_for_persons: Whether a person may choose it by itself; the others follow from something
             else that was done.
+        is_contact: Whether somebody then knew how the patient is, and not only what was measured.
     """
 
     code: str
     is_true: bool | None
     is_for_red: bool = True
     is_for_persons: bool = True
+    is_contact: bool = False
 
 
 WITHDRAWN: Final = "withdrawn"
@@ -33,14 +35,14 @@ DECEASED: Final = "deceased"
 
 _ALL: Final = (
     # Somebody did something about it.
-    Outcome("emergency_care", True),
-    Outcome("referred_to_physician", True),
-    Outcome("visit_arranged", True),
-    Outcome("treatment_changed", True),
-    Outcome("advice_given", True),
-    Outcome("followed_up_elsewhere", True),  # admitted, or another unit has it
+    Outcome("emergency_care", True, is_contact=True),
+    Outcome("referred_to_physician", True, is_contact=True),
+    Outcome("visit_arranged", True, is_contact=True),
+    Outcome("treatment_changed", True, is_contact=True),
+    Outcome("advice_given", True, is_contact=True),
+    Outcome("followed_up_elsewhere", True, is_contact=True),  # admitted, or another unit has it
     # It was looked at and nothing was needed.
-    Outcome("contacted_no_change", True),
+    Outcome("contacted_no_change", True, is_contact=True),
     Outcome("expected_for_patient", True),
     Outcome("limits_changed", True),
     Outcome("normal_when_repeated", False),

@@ -5,20 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
+from psycopg.errors import ForeignKeyViolation
 
 from ingest_service.admission import planning
 from ingest_service.admission.planning import Proposed
 from ingest_service.commands.database import FAILED, OK, Clock, Commands, as_operator, plain
 from ingest_service.plans import reading
 from ingest_service.plans.limits import Level
-from ingest_service.plans.plan import Plan, Status
-from ingest_service.plans.templates import library
+from ingest_service.plans.plan import Approval, Plan, Status
+from ingest_service.plans.templates import library, template
 from ingest_service.plans.templates.template import Template
 from ingest_service.store import plans
 from ingest_service.store.connections import Connection
@@ -57,10 +59,18 @@ def add(commands: Commands, clock: Clock) -> None:
     )
     replay.add_argument("file", type=Path)
     templates = within.add_parser("templates", help="The templates that there are.")
+    adopt = within.add_parser("adopt", help="Store a region's or a unit's own template.")
+    adopt.add_argument("file", type=Path)
+    whose = adopt.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--provider", type=UUID, help="the care provider whose it is")
+    whose.add_argument("--unit", type=UUID, help="the care unit whose it is")
+    adopt.add_argument("--by", required=True, help="who approved it: an HSA-id")
+    adopt.add_argument("--role", required=True, help="in which role, such as physician")
+    adopt.add_argument("--check", action="store_true", help="write nothing; tell who is affected")
     affected = within.add_parser("affected", help="Plans from an older version of a template.")
     affected.add_argument("template")
     affected.add_argument("--version", type=int, required=True, help="the newer version")
-    for one in (listed, replay, templates, affected):
+    for one in (listed, replay, templates, adopt, affected):
         one.add_argument("--json", action="store_true", help="as JSON")
     listed.set_defaults(run=_list)
     show.set_defaults(run=_show)
@@ -71,6 +81,7 @@ def add(commands: Commands, clock: Clock) -> None:
         (stop, _stop),
         (resume, _resume),
         (replay, _replay),
+        (adopt, _adopt),
         (affected, _affected),
     ):
         timed.set_defaults(run=partial(run, clock=clock))
@@ -209,6 +220,36 @@ def _templates(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _adopt(arguments: argparse.Namespace, clock: Clock) -> int:
+    given = template.parse(arguments.file.read_bytes(), name=arguments.file.name)
+    found: list[Affected] = []
+
+    async def adopt(connection: Connection) -> None:
+        found.extend(
+            await planning.adopt(
+                connection,
+                given,
+                owner=arguments.provider or arguments.unit,
+                is_unit=arguments.unit is not None,
+                approval=Approval(by=arguments.by, role=arguments.role, at=clock()),
+            )
+        )
+        if arguments.check:
+            await connection.rollback()
+
+    try:
+        as_operator(adopt)
+    except ForeignKeyViolation:
+        print("There is no such care provider or care unit.", file=sys.stderr)
+        return FAILED
+    if not arguments.json:
+        done = "could be" if arguments.check else "is"
+        print(f"Template {given.id} version {given.version} {done} stored. ", end="")
+        print(f"Plans of an older version: {len(found)}.")
+    _tell_affected(found, is_json=arguments.json)
+    return OK
+
+
 def _affected(arguments: argparse.Namespace, clock: Clock) -> int:
     found: list[Affected] = []
 
@@ -218,13 +259,17 @@ def _affected(arguments: argparse.Namespace, clock: Clock) -> int:
         )
 
     as_operator(read)
+    _tell_affected(found, is_json=arguments.json)
+    return OK
+
+
+def _tell_affected(found: Iterable[Affected], *, is_json: bool) -> None:
     for one in found:
-        if arguments.json:
+        if is_json:
             print(json.dumps(asdict(one), default=plain))
         else:
             print(f"{one.patient_id}  plan {one.plan_id} version {one.version}, ", end="")
             print(f"from template version {one.template_version}")
-    return OK
 
 
 def _from(file: Path) -> Plan:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -47,8 +48,12 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         print(json.dumps(_evaluate(arguments), ensure_ascii=False, indent=2, sort_keys=True))
+        sys.stdout.flush()
     except InputError as error:
         print(error, file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:  # whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)

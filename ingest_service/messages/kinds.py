@@ -206,30 +206,6 @@ def incident_over(
     )
 
 
-def canary_late(
-    since: datetime,
-    recipient: Recipient = Recipient.OPERATOR,
-    care_unit_id: UUID | None = None,
-    deadline: datetime | None = None,
-) -> Message:
-    """Tell that the last control reading came at ``since`` and none after it (A10)."""
-    return _platform(
-        Kind.CANARY_LATE, recipient, care_unit_id, _key(care_unit_id, since), deadline
-    )
-
-
-def canary_back(
-    since: datetime,
-    recipient: Recipient = Recipient.OPERATOR,
-    care_unit_id: UUID | None = None,
-    deadline: datetime | None = None,
-) -> Message:
-    """Tell that control readings come again, after none since ``since``."""
-    return _platform(
-        Kind.CANARY_BACK, recipient, care_unit_id, _key(care_unit_id, since), deadline
-    )
-
-
 def undelivered(care_unit_id: UUID | None, role: str, hour: datetime) -> Message:
     """Tell the operator that a unit's role could not be reached; once an hour at most."""
     hour = hour.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -42,8 +42,6 @@ class Kind(StrEnum):
     BACKUP_HANDOVER = "backup_handover"
     INCIDENT = "incident"
     INCIDENT_OVER = "incident_over"
-    CANARY_LATE = "canary_late"
-    CANARY_BACK = "canary_back"
     UNDELIVERED = "undelivered"
     TEST = "test"
 

@@ -144,11 +144,6 @@ def _staff(catalogue: Catalogue) -> Mapping[Kind, str]:
             "routine."
         ),
         Kind.INCIDENT_OVER: _("Readings from homes reach Hemvital again (%(reference)s)."),
-        Kind.CANARY_LATE: _(
-            "Hemvital's control readings do not arrive (%(reference)s). Follow the fallback "
-            "routine."
-        ),
-        Kind.CANARY_BACK: _("Hemvital's control readings arrive again (%(reference)s)."),
         Kind.UNDELIVERED: _(
             "Hemvital reached nobody by any channel of a unit's role (%(reference)s). Look at its "
             "channels."

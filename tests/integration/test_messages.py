@@ -158,7 +158,7 @@ async def test_what_was_cancelled_is_not_said_when_the_job_runs_again(database: 
 
 async def test_the_jobs_put_what_concerns_no_patient(database: Database) -> None:
     home = await registered(database)
-    late = kinds.canary_late(home.now)
+    late = kinds.undelivered(None, "nurse_on_duty", home.now)
 
     counts = [await put(home, late, role="hemvital_jobs") for _ in range(2)]
 

@@ -397,7 +397,7 @@ async def test_nothing_that_leaves_tells_of_a_patient(
                 kinds.staff_escalation(subject, at),
                 kinds.backup_handover(subject, at),
                 kinds.incident(uuid4(), kinds.Recipient.OPERATOR, None),
-                kinds.canary_late(at),
+                kinds.incident_over(uuid4(), kinds.Recipient.OPERATOR, None),
                 kinds.undelivered(UNIT, "nurse_on_duty", at),
                 at=at,
             )

@@ -7,13 +7,16 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from ingest_service.plans.plan import Status
+from ingest_service.plans.limits import Measure
+from ingest_service.plans.plan import Status, TemplateUse
+from ingest_service.plans.templates import library
 from tests.support import plans
 from tests.support.ingest import Home, id_of, registered
 from tests.support.services import Database
@@ -102,3 +105,54 @@ async def test_templates_are_told_and_who_is_on_an_older_one(
 ) -> None:
     assert "copd" in json.dumps(told(database, "templates", "--json"))
     assert told(database, "affected", "copd", "--version", "2", "--json") == []
+
+
+def own(path: Path, **changes: Any) -> Path:
+    shipped = library.shipped()["copd", 1]
+    given = msgspec.structs.replace(
+        shipped, id="copd-ours", narrows=TemplateUse(id="copd", version=1), **changes
+    )
+    path.write_bytes(msgspec.json.encode(given))
+    return path
+
+
+async def test_a_units_template_is_checked_stored_once_and_tells_whom_it_concerns(
+    home: Home, database: Database, tmp_path: Path
+) -> None:
+    unit = home.rows("care_unit")[0]["id"]
+    older = plans.copd(template=TemplateUse(id="copd-ours", version=1))
+    plans.put(database, older)
+    file = own(tmp_path / "ours.json", version=2)
+    whose = ("adopt", str(file), "--unit", unit, *BY)
+
+    checked = told(database, *whose, "--check", "--json")
+    assert [line["plan_id"] for line in checked] == [str(older.id)]
+    assert home.rows("plan_template") == []
+
+    assert "version 2 is stored. Plans of an older version: 1." in told(database, *whose)
+    [row] = home.rows("plan_template")
+    assert (row["id"], row["care_unit_id"], row["approved_by"]) == (
+        *("copd-ours", unit, plans.CLINICIAN),
+    )
+    again = command(database, *whose)
+    assert (again.returncode, "is there already" in again.stderr) == (1, True)
+
+
+async def test_a_units_template_may_not_be_looser_than_the_one_it_narrows(
+    home: Home, database: Database, tmp_path: Path
+) -> None:
+    shipped = library.shipped()["copd", 1]
+    low = msgspec.structs.replace(shipped.limits[Measure.SPO2], red_low=Decimal(85))
+    file = own(tmp_path / "ours.json", limits={**shipped.limits, Measure.SPO2: low})
+
+    refused = command(
+        database, *("adopt", str(file), "--unit", home.rows("care_unit")[0]["id"], *BY)
+    )
+    stranger = command(
+        database, *("adopt", str(own(tmp_path / "b.json")), "--unit", str(id_of("x")), *BY)
+    )
+
+    assert refused.returncode == 1
+    assert "template.limits.spo2: is looser than in copd" in refused.stderr
+    assert stranger.stderr == "There is no such care provider or care unit.\n"
+    assert home.rows("plan_template") == []

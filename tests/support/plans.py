@@ -51,9 +51,10 @@ def put(database: Database, plan: Plan) -> None:
     with psycopg.connect(database.dsn()) as opened:
         opened.execute(
             "INSERT INTO plan (id, version, patient_id, care_unit_id, programme, status, valid,"
+            " template_id, template_version,"
             " approved_by, approved_role, approved_at, written_by, written_at, body)"
-            " VALUES (%s, %s, %s, %s, %s, 'active', tstzrange(%s, %s), %s, 'physician', %s, %s,"
-            " %s, %s)",
+            " VALUES (%s, %s, %s, %s, %s, 'active', tstzrange(%s, %s), %s, %s,"
+            " %s, 'physician', %s, %s, %s, %s)",
             [
                 plan.id,
                 plan.version,
@@ -62,6 +63,8 @@ def put(database: Database, plan: Plan) -> None:
                 plan.programme,
                 plan.since,
                 plan.until,
+                plan.template.id if plan.template else None,
+                plan.template.version if plan.template else None,
                 CLINICIAN,
                 plan.since,
                 CLINICIAN,

@@ -15,9 +15,12 @@ from typing import Final
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.outcomes import OUTCOMES
 from ingest_service.plans import windows
-from ingest_service.plans.limits import Family
+from ingest_service.plans.limits import Family, Level
 from ingest_service.plans.plan import Activity, Plan
 from ingest_service.plans.windows import Occurrence, occurrences
+
+#: What the rules begin with that look at what was measured or answered.
+OF_VALUES: Final = ("limit.", "sustained.", "baseline.", "change.", "symptom.", "reconnect")
 
 GRACE: Final = timedelta(minutes=15)
 
@@ -104,24 +107,26 @@ def last_of(case: Case, family: Family) -> datetime | None:
     return None if newest is None else min(newest.effective_at, newest.received_at)
 
 
-def heard_of(case: Case, rules: tuple[str, ...]) -> datetime | None:
-    """Return when a person last knew how the patient is: they ended one of these as true.
+def heard_of(case: Case, rule: str) -> datetime | None:
+    """Return when a person last knew how the patient is.
 
-    Who was not reached, or whose alert was somebody's error, was not heard of.
-
-    Args:
-        case: The patient.
-        rules: What the alerts' rules begin with.
+    They ended what this rule said, or said of one family, as true; or an alert of values in
+    contact with the patient. Who was not reached, or whose alert was an error, was not heard of;
+    nor does what only informs, and is ended with others at once, tell of anybody.
     """
     return max(
         (
             alert.resolved_at
             for alert in case.ended.values()
-            if alert.rule.startswith(rules)
-            and alert.resolved_at is not None
+            if alert.resolved_at is not None
+            and alert.priority is not Level.BLUE
             and (outcome := OUTCOMES.get(alert.outcome or "")) is not None
-            and outcome.is_true is True
             and outcome.is_for_persons
+            and (
+                outcome.is_true is True
+                if alert.rule.partition(".")[0] == rule
+                else outcome.is_contact and alert.rule.startswith(OF_VALUES)
+            )
         ),
         default=None,
     )

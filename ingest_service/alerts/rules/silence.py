@@ -9,9 +9,9 @@ Who measures anything is not silent. What is missing alone, of one family, is sa
 soon as ever where it was that family's values that were worrying.
 
 Time runs from the last valid reading, or from when a person last knew how the patient is, by an
-alert of silence or of values that they ended: else it would come back at once, however often it is
-dealt with. But silence is not judged before a whole window has been missed since: of a plan that
-measures on Tuesdays nothing is silent on Wednesday.
+alert that they ended: else it would come back at once, however often it is dealt with. But silence
+is not judged before a whole window has been missed since: of a plan that measures on Tuesdays
+nothing is silent on Wednesday.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ingest_service.alerts.alert import Alert, Facts
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.finding import Finding
 from ingest_service.alerts.rules.expected import (
+    OF_VALUES,
     activities,
     first_missed_after,
     heard_of,
@@ -42,7 +43,6 @@ VERSION: Final = 3
 # What a gateway kept while nothing could reach us comes first.
 _CATCH_UP: Final = timedelta(minutes=30)
 _GOING: Final = 3  # readings, each worse than the one before
-_OF_VALUES: Final = ("limit.", "sustained.", "baseline.", "change.", "symptom.", "reconnect")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ def is_worrying(case: Case, family: Family | None = None) -> bool:
         family: The only one whose values count, or None: any.
     """
     for alert in case.alerts.values():
-        if alert.rule.startswith(_OF_VALUES) and (family is None or _is_about(alert, family)):
+        if alert.rule.startswith(OF_VALUES) and (family is None or _is_about(alert, family)):
             return True
     plan = case.plan
     return plan is not None and any(
@@ -137,7 +137,7 @@ def _steps(case: Case, at: datetime) -> Iterator[_Step]:
     settings = _settings(plan) if plan else None
     if plan is None or settings is None:
         return
-    heard = heard_of(case, (RULE, *_OF_VALUES))
+    heard = heard_of(case, RULE)
     own = {one: silent_since(case, plan, one, at) for one in activities(plan)}
     known = [last_of(case, family) for family in case.history.readings]
     newest = max((*own.values(), *(last for last in known if last is not None)), default=at)

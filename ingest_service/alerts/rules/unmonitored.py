@@ -16,6 +16,7 @@ from typing import Final
 
 from ingest_service.alerts.alert import Facts
 from ingest_service.alerts.case import Case, Chain
+from ingest_service.alerts.episodes import BY_ITSELF
 from ingest_service.alerts.finding import Finding
 from ingest_service.alerts.rules.expected import (
     activities,
@@ -85,10 +86,19 @@ def _steps(case: Case, at: datetime) -> Iterator[_Step]:
         if not chain.is_whole and not chain.is_outage and chain.broken_since is not None:
             # What came since all the same was seen.
             since = max(chain.broken_since, silent_since(case, plan, activity, at))
-            heard = heard_of(case, (RULE,))
-            steps = _again(heard, settings) if heard and heard > since else None
-            for step_at, level in steps or _levels(plan, activity, since, settings):
+            heard = heard_of(case, RULE)
+            if heard is not None and heard > since:
+                steps = _again(heard, settings)
+            else:
+                steps = _levels(plan, activity, max(since, _ended_at(case) or since), settings)
+            for step_at, level in steps:
                 yield _Step(at=step_at, level=level, chain=chain, family=activity.family)
+
+
+def _ended_at(case: Case) -> datetime | None:
+    """Return when a person last ended it: it does not come back before more has gone unseen."""
+    ended = case.ended.get(RULE)
+    return None if ended is None or ended.outcome in BY_ITSELF else ended.resolved_at
 
 
 def _again(heard: datetime, settings: Silence) -> Iterator[tuple[datetime, Level]]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +160,25 @@ def test_a_file_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture[s
 
     assert main(["rules", "evaluate", *given]) == 2
     assert "/nowhere.json" in capsys.readouterr().err
+
+
+def test_whoever_has_seen_enough_of_the_output_gets_no_complaint(tmp_path: Path) -> None:
+    plan, readings = tmp_path / "P.json", tmp_path / "R.jsonl"
+    plan.write_text(json.dumps(PLAN), encoding="utf-8")
+    readings.write_text("", encoding="utf-8")
+    now = "2026-11-20T08:30:00+01:00"
+    given = ("--plan", str(plan), "--readings", str(readings), "--now", now)
+    called = [Path(sys.executable).with_name("hemvital"), "rules", "evaluate", *given]
+    reader, writer = os.pipe()
+    os.close(reader)  # as `head` does
+    try:
+        done = subprocess.run(
+            called, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    finally:
+        os.close(writer)
+
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_the_documented_schema_is_that_of_the_lines() -> None:

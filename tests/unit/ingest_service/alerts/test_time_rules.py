@@ -185,6 +185,34 @@ def test_silence_that_a_person_has_dealt_with_counts_anew_from_then() -> None:
     assert red.level is Level.RED
 
 
+@pytest.mark.parametrize(
+    ("outcome", "due"),
+    [("advice_given", at(3, 9)), ("expected_for_patient", at(2, 19))],  # who was spoken with
+)
+def test_silence_counts_from_a_contact_about_a_value_too(outcome: str, due: datetime) -> None:
+    case = a_case(None, (at(1, 19), 93))
+    case.ended["limit.spo2"] = replace(
+        an_alert("limit.spo2", Level.RED),
+        state=State.RESOLVED,
+        outcome=outcome,
+        resolved_at=at(2, 9),
+    )
+
+    assert silence.next_at(case, at(2, 10)) == due
+
+
+def test_a09_what_is_closed_with_others_at_one_click_postpones_no_silence() -> None:
+    case = a_case(None, (at(1, 19), 93))
+    case.ended["missed"] = replace(
+        an_alert("missed", Level.BLUE),
+        state=State.RESOLVED,
+        outcome="contacted_no_change",
+        resolved_at=at(2, 12),
+    )
+
+    assert silence.next_at(case, at(2, 13)) == at(2, 19)
+
+
 def test_a09_silence_of_a_patient_who_was_not_reached_goes_on() -> None:
     case = a_case(None, (at(1, 19), 93))
     case.ended["silence"] = replace(
@@ -376,6 +404,20 @@ def test_being_unseen_that_a_person_has_dealt_with_counts_anew_from_then() -> No
     assert unmonitored.next_at(case, at(3, 22)) == at(4, 9)
     [red] = unmonitored.judge(case, at=at(5, 9))
     assert red.level is Level.RED
+
+
+def test_being_unseen_that_was_called_technical_comes_back_with_the_next_missed_window() -> None:
+    case = a_case(None, (at(1, 19), 93))
+    case.chains[Family.SPO2] = BROKEN
+    case.ended["unmonitored"] = replace(
+        an_alert("unmonitored"),
+        state=State.RESOLVED,
+        outcome="technical_fault",
+        resolved_at=at(3, 9, 30),
+    )
+
+    assert list(unmonitored.judge(case, at=at(3, 9, 31))) == []
+    assert unmonitored.next_at(case, at(3, 9, 31)) == at(3, 21, 15)
 
 
 def test_a_reading_of_another_family_does_not_end_being_unseen() -> None:

@@ -38,8 +38,6 @@ def everything() -> list[Message]:
         kinds.incident(incident_id, Recipient.OPERATOR, None),
         kinds.incident(incident_id, Recipient.NURSE_ON_DUTY, PATIENT.care_unit_id),
         kinds.incident_over(incident_id, Recipient.OPERATOR, None),
-        kinds.canary_late(AT),
-        kinds.canary_back(AT),
         kinds.undelivered(PATIENT.care_unit_id, "nurse_on_duty", AT),
         kinds.trial("test:1", Recipient.UNIT_LEAD, PATIENT.care_unit_id, later),
     ]
