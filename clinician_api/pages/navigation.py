@@ -19,16 +19,7 @@ class Entry:
 
 
 # Names are keys of the template's own list of words, which the catalogues translate.
-_PAGES: Final = (
-    ("/worklist", "worklist", Right.READ),
-    ("/patients", "patients", Right.READ),
-    ("/handover", "handover", Right.READ),
-    ("/quarantine", "quarantine", Right.ACT),
-    ("/measures", "measures", Right.READ),
-    ("/technical", "technical", Right.TECHNICAL),
-    ("/operations", "operations", Right.OPERATE),
-    ("/audit", "audit", Right.AUDIT),
-)
+_PAGES: Final = (("/worklist", "worklist", Right.READ),)
 
 
 def entries(rights: Collection[Right], path: str) -> list[Entry]:

@@ -55,7 +55,7 @@ def draw(
     placed = [f"{scale.x(point.at):.1f} {scale.y(point.value):.1f}" for point in shown]
     return Markup(  # noqa: S704 - numbers, constants, and the label, which is escaped
         f'<svg class="ch" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
-        f"{_band(limits, scale)}{_lines(shown, placed)}{_marks(shown, placed, limits)}</svg>"
+        f"{_band(limits, scale)}{lines(shown, placed)}{marks(shown, placed, limits)}</svg>"
     )
 
 
@@ -89,7 +89,7 @@ def _band(limits: Limits, scale: _Scale) -> str:
     return f'<rect class="band" x="0" y="{top:.1f}" width="{WIDTH}" height="{height:.1f}"/>'
 
 
-def _lines(points: Sequence[Point], placed: Sequence[str]) -> str:
+def lines(points: Sequence[Point], placed: Sequence[str]) -> str:
     """Return the line, broken where days are missing: nobody knows what was between."""
     path, before = "", None
     for point, place in zip(points, placed, strict=True):
@@ -99,7 +99,7 @@ def _lines(points: Sequence[Point], placed: Sequence[str]) -> str:
     return f'<path class="ln" d="{path}"/>' if path else ""
 
 
-def _marks(points: Sequence[Point], placed: Sequence[str], limits: Limits) -> str:
+def marks(points: Sequence[Point], placed: Sequence[str], limits: Limits) -> str:
     """Return a mark for each reading: beyond a limit one of its own shape, else a dot."""
     paths = {"dot": "", "warn": "", "oor": ""}
     lows = [each for each in (limits.red_low, limits.yellow_low) if each is not None]
@@ -110,8 +110,8 @@ def _marks(points: Sequence[Point], placed: Sequence[str], limits: Limits) -> st
         is_within = low <= point.value <= high
         name, shape = _SHAPES[None if is_within else crossed(limits, point.value)]
         paths[name] += f"M{place}{shape}"
-    marks = "".join(f'<path class="{name}" d="{path}"/>' for name, path in paths.items() if path)
+    drawn = "".join(f'<path class="{name}" d="{path}"/>' for name, path in paths.items() if path)
     if points and crossed(limits, points[-1].value) is None:
         x, y = placed[-1].split()
-        marks += f'<circle class="pt" cx="{x}" cy="{y}" r="2.6"/>'
-    return marks
+        drawn += f'<circle class="pt" cx="{x}" cy="{y}" r="2.6"/>'
+    return drawn

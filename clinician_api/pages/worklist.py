@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from functools import lru_cache
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
@@ -42,20 +43,33 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One open alert of a patient."""
+    """One open alert of a patient.
 
+    ``left`` is the time until it is due, or by how much it is over (``is_late``).
+    """
+
+    id: UUID
+    version: int
     priority: str
-    is_new: bool
+    state: str
     waited: str
+    left: str
+    is_late: bool
+    owner: str
+    is_mine: bool
     told: Told
     late: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRow:
-    """One patient with open alerts; the first alert decides where the row stands."""
+    """One patient with open alerts; the first alert decides where the row stands.
+
+    ``action_id`` goes with the row's form: sent twice it is done once.
+    """
 
     key: str
+    action_id: UUID
     person: Person
     alerts: Sequence[Alert]
     chart: Markup
@@ -89,11 +103,21 @@ class TechnicalRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """How many patients or alerts of one kind, how many not yet seen, and the oldest's wait."""
+    """How many alerts of one kind, how many nobody has taken, how many are over their time."""
 
     count: int
     unseen: int
     oldest: str
+    late: int
+
+
+class View(StrEnum):
+    """Which alerts are listed."""
+
+    ALL = "all"
+    MINE = "mine"
+    FREE = "free"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +129,11 @@ class Page:
     patients: int
     red: Tile
     yellow: Tile
+    blue: Tile
+    paused: int
+    paused_next: str
+    view: str
+    counts: Mapping[str, int]
     quarantined: int
     quarantine_oldest: str
     unowned_red: int
@@ -118,11 +147,23 @@ class Page:
     is_cut: bool
 
 
-def page(worklist: Worklist, reader: Reader) -> Page:
-    """Return the worklist as words for one reader."""
+def page(worklist: Worklist, reader: Reader, *, hsa_id: str, view: View = View.ALL) -> Page:
+    """Return the worklist as words for one reader.
+
+    Args:
+        worklist: What was read.
+        reader: Language, zone and time.
+        hsa_id: Who reads.
+        view: Which alerts are listed; patients without any stand below all the same.
+    """
     of_patient = dict[UUID, list[OpenAlert]]()
     for alert in worklist.alerts:
         of_patient.setdefault(alert.patient_id, []).append(alert)
+    listed = {each: [one for one in worklist.alerts if _is_in(one, each, hsa_id)] for each in View}
+    shown = dict[UUID, list[OpenAlert]]()
+    for alert in listed[view]:
+        shown.setdefault(alert.patient_id, []).append(alert)
+    paused = [one.paused_until for one in listed[View.PAUSED] if one.paused_until is not None]
     known = {patient.id: patient for patient in worklist.patients}
     others = [patient for patient in worklist.patients if patient.id not in of_patient]
     held = worklist.quarantine
@@ -130,8 +171,15 @@ def page(worklist: Worklist, reader: Reader) -> Page:
         day=reader.day(),
         clock=reader.clock(),
         patients=worklist.unit.patients,
-        red=_tile(worklist.alerts, "red", reader),
-        yellow=_tile(worklist.alerts, "yellow", reader),
+        red=_tile(listed[View.ALL], "red", reader),
+        yellow=_tile(listed[View.ALL], "yellow", reader),
+        blue=_tile(listed[View.ALL], "blue", reader),
+        paused=len(paused),
+        paused_next=reader.moment(min(paused)) if paused else "",
+        view=view.value,
+        counts={
+            each.value: len({one.patient_id for one in some}) for each, some in listed.items()
+        },
         quarantined=held.readings,
         quarantine_oldest=_waited(held.oldest_at, reader),
         unowned_red=held.red,
@@ -139,8 +187,8 @@ def page(worklist: Worklist, reader: Reader) -> Page:
         unowned_red_minutes=int(RED_WITHIN.total_seconds() // 60),
         unowned_red_is_late=bool(held.red_since and reader.now - held.red_since > RED_WITHIN),
         alert_rows=[
-            _alert_row(worklist, known[patient_id], alerts, reader)
-            for patient_id, alerts in of_patient.items()
+            _alert_row(worklist, known[patient_id], alerts, reader, hsa_id)
+            for patient_id, alerts in shown.items()
             if patient_id in known
         ],
         monitored=[
@@ -156,12 +204,26 @@ def page(worklist: Worklist, reader: Reader) -> Page:
     )
 
 
+def _is_in(alert: OpenAlert, view: View, hsa_id: str) -> bool:
+    """Tell whether a view lists an alert: what rests stands in one of its own."""
+    match view:
+        case View.ALL:
+            return alert.state != "paused"
+        case View.MINE:
+            return alert.owner == hsa_id
+        case View.FREE:
+            return alert.state == "new"
+        case View.PAUSED:
+            return alert.state == "paused"
+
+
 def _tile(alerts: Sequence[OpenAlert], priority: str, reader: Reader) -> Tile:
     these = [alert for alert in alerts if alert.priority == priority]
     return Tile(
         count=len(these),
         unseen=sum(alert.state == "new" for alert in these),
         oldest=_waited(min((alert.raised_at for alert in these), default=None), reader),
+        late=sum(alert.due_at is not None and alert.due_at < reader.now for alert in these),
     )
 
 
@@ -170,43 +232,56 @@ def _waited(since: datetime | None, reader: Reader) -> str:
 
 
 def _alert_row(
-    worklist: Worklist, patient: ListedPatient, alerts: Sequence[OpenAlert], reader: Reader
+    worklist: Worklist,
+    patient: ListedPatient,
+    alerts: Sequence[OpenAlert],
+    reader: Reader,
+    hsa_id: str,
 ) -> AlertRow:
     latest = worklist.latest.get(patient.id, {})
     limits = worklist.limits.get(patient.id, {})
     newest = max(latest.values(), key=lambda row: row.effective_at, default=None)
     return AlertRow(
         key=str(patient.id),
+        action_id=uuid4(),
         person=person(patient, reader),
-        alerts=[_alert(alert, reader) for alert in alerts],
+        alerts=[_alert(alert, worklist.names, reader, hsa_id) for alert in alerts],
         chart=_chart(worklist, patient.id, reader),
         last=None if newest is None else values.shown(newest, limits, reader),
         attempts=_attempts(worklist, patient.id, reader),
     )
 
 
-def _alert(alert: OpenAlert, reader: Reader) -> Alert:
+def _alert(alert: OpenAlert, names: Mapping[str, str], reader: Reader, hsa_id: str) -> Alert:
     catalogue = reader.catalogue
-    told = _told(
+    found = told(
         catalogue, alert.rule, alert.limits, alert.readings, alert.facts, zone=reader.zone
     )
     late = ""
-    if told.last_at is not None and alert.raised_at - told.last_at >= values.LATE:
+    if found.last_at is not None and alert.raised_at - found.last_at >= values.LATE:
         late = catalogue.gettext("measured %(measured)s, came %(came)s") % {
-            "measured": reader.since(told.last_at),
+            "measured": reader.since(found.last_at),
             "came": reader.since(alert.raised_at),
         }
+    due = alert.paused_until or alert.due_at
+    span = None if due is None else due - reader.now
     return Alert(
+        id=alert.id,
+        version=alert.version,
         priority=alert.priority,
-        is_new=alert.state == "new",
+        state=alert.state,
         waited=reader.length(reader.now - alert.raised_at),
-        told=told,
+        left="" if span is None else reader.length(abs(span)),
+        is_late=span is not None and span < timedelta(0),
+        owner=names.get(alert.owner, alert.owner) if alert.owner else "",
+        is_mine=alert.owner == hsa_id,
+        told=found,
         late=late,
     )
 
 
 @lru_cache(maxsize=_KEPT)  # an alert's facts never change, and pages are asked for all the time
-def _told(
+def told(
     catalogue: Catalogue,
     rule: str,
     limits_text: str,
@@ -215,6 +290,7 @@ def _told(
     *,
     zone: ZoneInfo,
 ) -> Told:
+    """Return what an alert's own facts say; the three texts are JSON as they were stored."""
     limits, found = facts.limits(limits_text), facts.readings(readings_text)
     used = [reading for reading in found if not reading.is_withdrawn]
     last = used[-1] if used else None
@@ -258,8 +334,14 @@ def _right_edge(now: datetime) -> datetime:
 def _drawn(
     catalogue: Catalogue, code: str, points: tuple[Point, ...], limits: Limits, end: datetime
 ) -> Markup:
+    label = chart_label(catalogue, code, points)
+    return sparkline.draw(points, limits, start=end - TREND, end=end, label=label)
+
+
+def chart_label(catalogue: Catalogue, code: str, points: Sequence[Point]) -> str:
+    """Return what a reader who does not see a chart of 14 days is told; there is a point."""
     measured = [point.value for point in points]
-    label = catalogue.gettext(
+    return catalogue.gettext(
         "%(name)s, 14 days: %(count)d readings, lowest %(low)s, highest %(high)s, last %(last)s"
     ) % {
         "name": values.name(catalogue, code),
@@ -268,7 +350,6 @@ def _drawn(
         "high": sentences.number(catalogue, max(measured)),
         "last": sentences.number(catalogue, measured[-1]),
     }
-    return sparkline.draw(points, limits, start=end - TREND, end=end, label=label)
 
 
 def _patient_row(worklist: Worklist, patient: ListedPatient, reader: Reader) -> PatientRow:

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 
 from clinician_api.errors import SignInNeededError
 from clinician_api.pages import navigation, worklist
-from clinician_api.pages.worklist import Page
+from clinician_api.pages.worklist import Page, View
 from clinician_api.parts import PartsOf
 from clinician_api.roles import Right, rights_of
 from clinician_api.routes.cookies import SESSION
@@ -43,25 +43,30 @@ async def home(request: Request, parts: PartsOf) -> Response:
 
 
 @router.get("/worklist")
-async def page(request: Request, parts: PartsOf, *, again: bool = False) -> Response:
+async def page(
+    request: Request, parts: PartsOf, *, again: bool = False, view: View = View.ALL
+) -> Response:
     """Return the unit's worklist.
 
     ``again`` is how the page reloads itself where no script does: that is no use of the session.
     """
     async with visiting(request, parts, Right.READ, is_used=not again) as visit:
-        return visit.page("worklist.html", page=await _content(visit))
+        return visit.page("worklist.html", page=await _content(visit, view))
 
 
 @router.get("/worklist/rows")
 async def rows(
-    request: Request, parts: PartsOf, x_active: Annotated[bool, Header()] = False
+    request: Request,
+    parts: PartsOf,
+    x_active: Annotated[bool, Header()] = False,
+    view: View = View.ALL,
 ) -> Response:
     """Return the moving part of the worklist; 401 once the session has ended.
 
     ``X-Active`` tells that the reader did something since the last time: only that counts as use.
     """
     async with visiting(request, parts, Right.READ, is_used=x_active) as visit:
-        return visit.page("rows.html", page=await _content(visit))
+        return visit.page("rows.html", page=await _content(visit, view))
 
 
 @router.get("/worklist/events")
@@ -76,11 +81,11 @@ async def events(request: Request, parts: PartsOf) -> Response:
     )
 
 
-async def _content(visit: Visit) -> Page:
+async def _content(visit: Visit, view: View) -> Page:
     content = await worklists.read(visit.connection, visit.caller, visit.session, now=visit.now)
     if content is None:  # the unit was removed under an open session
         raise SignInNeededError("sign in again")
-    return worklist.page(content, visit.reader)
+    return worklist.page(content, visit.reader, hsa_id=visit.session.hsa_id, view=view)
 
 
 async def _stream(hub: Hub, session: Session) -> AsyncIterator[str]:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from clinician_api.fhir import codings
 from ingest_service.plans.limits import Limits, Measure
-from ingest_service.store import access, plans, worklist
+from ingest_service.store import access, opened, plans, worklist
 from ingest_service.store.access import Session
 from ingest_service.store.callers import Caller
 from ingest_service.store.connections import Connection
@@ -43,8 +43,8 @@ _MOST_POINTS: Final = 200
 class Worklist:
     """Everything the page is made of; nothing here is a word yet.
 
-    ``alerts`` are in the order they are to be dealt with; ``is_cut`` tells that there is more
-    than is shown.
+    ``alerts`` are in the order they are to be dealt with; ``names`` are of staff by HSA-id;
+    ``is_cut`` tells that there is more than is shown.
     """
 
     unit: Unit
@@ -55,6 +55,7 @@ class Worklist:
     limits: Mapping[UUID, Mapping[Measure, Limits]]
     valueless: Sequence[ValuelessRecords]
     quarantine: QuarantineState
+    names: Mapping[str, str]
     is_cut: bool
 
 
@@ -97,6 +98,7 @@ async def read(
         limits={patient_id: plan.limits_at(now) for patient_id, plan in in_force.items()},
         valueless=valueless,
         quarantine=await worklist.quarantine(connection, caller),
+        names=await opened.names(connection, {alert.owner for alert in alerts if alert.owner}),
         is_cut=len(alerts) == _MOST_ALERTS or len(patients) == len(alerted) + _MOST_PATIENTS,
     )
 

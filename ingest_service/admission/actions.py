@@ -19,7 +19,13 @@ from ingest_service.alerts import acting, deadlines, life
 from ingest_service.alerts.actions import Action
 from ingest_service.alerts.alert import Alert
 from ingest_service.alerts.case import BY_RULES, Case
-from ingest_service.alerts.refusals import First, RefusedError, StaleError, UnknownAlertError
+from ingest_service.alerts.refusals import (
+    ActionError,
+    First,
+    RefusedError,
+    StaleError,
+    UnknownAlertError,
+)
 from ingest_service.store import acts, alerts, backups, deaths, patients
 from ingest_service.store.acts import Act
 from ingest_service.store.alerts import Place
@@ -66,6 +72,7 @@ async def act(
     """
     if caller.kind != "staff":
         raise RefusedError(alert_id, "only members of staff act on alerts.")
+    alert, refused = None, None
     async with connection.transaction():
         place = await _entered(connection, caller, alert_id, now)
         people = await patients.lock(connection, [place.patient_id])
@@ -74,22 +81,30 @@ async def act(
         if before := await acts.known(connection, action_id):
             return _repeated(case, before, caller, alert_id, action)
         deadlines.pass_alerts(case, now)
-        _check_version(case, alert_id, version)
-        alert = acting.act(case, alert_id, action, by=caller.actor, now=now)
+        try:
+            _check_version(case, alert_id, version)
+            alert = acting.act(case, alert_id, action, by=caller.actor, now=now)
+        except ActionError as error:
+            # What time has brought stays: else whoever looks again sees what was before, and is
+            # refused for it again.
+            refused = error
         await cases.write(connection, [case], people, now=now)
-        done = Act(
-            id=action_id,
-            alert_id=alert_id,
-            patient_id=place.patient_id,
-            care_unit_id=caller.care_unit_ids[0],
-            by=caller.actor,
-            at=now,
-            action=msgspec.json.encode(action).decode(),
-            became_id=alert.id,
-        )
-        if not await acts.add(connection, done):
-            raise _used(alert_id)
+        if alert is not None:
+            done = Act(
+                id=action_id,
+                alert_id=alert_id,
+                patient_id=place.patient_id,
+                care_unit_id=caller.care_unit_ids[0],
+                by=caller.actor,
+                at=now,
+                action=msgspec.json.encode(action).decode(),
+                became_id=alert.id,
+            )
+            if not await acts.add(connection, done):
+                raise _used(alert_id)
         await alerts.notify_pages(connection, {place.care_unit_id})
+    if alert is None:
+        raise refused or UnknownAlertError(alert_id)
     return Acted(alert=alert, patient_id=place.patient_id, care_unit_id=place.care_unit_id)
 
 

@@ -33,7 +33,8 @@ SELECT u.id, u.name, p.name AS provider_name,
 # What waits for a second value alerts nobody yet, and is no alert to anybody.
 # limits and readings as text: a jsonb number would become a float on the way.
 _ALERTS = """
-SELECT id, patient_id, rule, priority, state, raised_at, last_reading_at,
+SELECT id, patient_id, rule, priority, state, raised_at, last_reading_at, owner, due_at,
+       paused_until, version,
        limits::text AS limits, readings::text AS readings, facts::text AS facts
   FROM alert
  WHERE state NOT IN ('awaiting', 'resolved')
@@ -141,7 +142,11 @@ class OpenAlert:
     priority: str
     state: str
     raised_at: datetime
-    last_reading_at: datetime
+    last_reading_at: datetime | None
+    owner: str | None
+    due_at: datetime | None
+    paused_until: datetime | None
+    version: int
     limits: str
     readings: str
     facts: str

@@ -134,13 +134,24 @@ def running_again(api: Api, folder: Path) -> Generator[Api]:
 
 @contextmanager
 def identity_provider(unit_hsa_id: str, name: str = "Anna Berg") -> Generator[str]:
-    """Run a provider that knows one nurse, ``anna``; the address is its issuer's.
+    """Run a provider that knows the nurses ``anna`` and ``bo``, and ``tea``, a technician.
 
-    In a process of its own: importing it warns of what its libraries deprecate, and here
-    warnings are errors.
+    The address is its issuer's. In a process of its own: importing it warns of what its libraries
+    deprecate, and here warnings are errors.
     """
-    nurse = _nurse(unit_hsa_id, name)
-    command = ("oidc_provider_mock", "--host", "localhost", "--user-claims", json.dumps(nurse))
+    people = (
+        _nurse(unit_hsa_id, name),
+        _nurse(unit_hsa_id, "Bo Test") | {"sub": "bo", "employeeHsaId": "SE2321000016-1002"},
+        _nurse(unit_hsa_id, "Tea Test")
+        | {
+            "sub": "tea",
+            "employeeHsaId": "SE2321000016-1003",
+            "systemRoles": ["HEMVITAL;technician"],
+        },
+    )
+    command = ["oidc_provider_mock", "--host", "localhost"]
+    for one in people:
+        command += ["--user-claims", json.dumps(one)]
     with _running_provider(command) as issuer:
         yield issuer
 

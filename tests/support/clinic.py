@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -179,6 +179,40 @@ class Clinic:
             if is_told:
                 connection.execute("SELECT pg_notify('worklist', %s)", [str(unit.id)])
         return alert_id
+
+    def red_pressure(self, unit: Unit, *, is_told: bool = False) -> UUID:
+        """Raise an alert of two pressures, as the requirement's own example has them."""
+        now = datetime.now(UTC)
+        patient = self.patient(unit, number="196101182803", gender="female")
+        self.limits(patient, systolic=(None, 100, 150, 180), diastolic=(None, 60, 90, 110))
+        first, second = now - timedelta(minutes=6), now - timedelta(minutes=1)
+        self.observation(unit, patient, first, values=(192, 118))
+        self.observation(unit, patient, second, values=(188, 114), is_irregular=True)
+        return self.alert(
+            unit,
+            patient,
+            second,
+            limits={"systolic": {"red_high": "180"}, "diastolic": {"red_high": "110"}},
+            readings=[
+                reading(first, BLOOD_PRESSURE, systolic="192", diastolic="118", unit="mm[Hg]"),
+                reading(
+                    second,
+                    BLOOD_PRESSURE,
+                    systolic="188",
+                    diastolic="114",
+                    unit="mm[Hg]",
+                    flags=["irregular_pulse"],
+                ),
+            ],
+            is_told=is_told,
+        )
+
+    def overdue(self, unit: Unit, due_at: datetime) -> None:
+        """Let every open alert of the unit be due at that time."""
+        self._execute(
+            "UPDATE alert SET due_at = %s WHERE care_unit_id = %s AND state <> 'resolved'",
+            [due_at, unit.id],
+        )
 
     def quarantine(self, unit: Unit, received_at: datetime) -> None:
         """Put a reading of one of the unit's gateways into quarantine."""

@@ -85,7 +85,7 @@
     const isActive = lastActive > lastFetch;
     lastFetch = Date.now();
     try {
-      const answer = await fetch('/worklist/rows', {
+      const answer = await fetch(`/worklist/rows?view=${encodeURIComponent(rows.dataset.view)}`, {
         headers: {'X-Active': isActive ? '1' : '0'},
         cache: 'no-store',
         signal: AbortSignal.timeout(TIMEOUT_MS),
