@@ -16,7 +16,15 @@ from clinician_api.edge import Edge
 from clinician_api.observability import Metrics
 from clinician_api.pages.templates import STATIC, addresses
 from clinician_api.parts import Parts
-from clinician_api.routes import alerts, directory, language, observations, signin, worklist
+from clinician_api.routes import (
+    alerts,
+    directory,
+    language,
+    observations,
+    patients,
+    signin,
+    worklist,
+)
 from ingest_service import stopping
 
 
@@ -54,7 +62,7 @@ def create_app(parts: Parts, metrics: Metrics) -> ASGIApp:
         redirect_slashes=False,  # such a redirect's address would be the Host header's
     )
     app.state.parts = parts
-    for module in (observations, directory, signin, language, worklist, alerts):
+    for module in (observations, directory, signin, language, worklist, alerts, patients):
         app.include_router(module.router)
     app.mount("/static", _Static(directory=STATIC))
     failures.add_handlers(app)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -24,6 +24,7 @@ from ingest_service.alerts.acting import UNDO_WITHIN
 from ingest_service.alerts.response import LONGEST_PAUSE
 from ingest_service.plans.limits import Level, Limits, Measure
 from ingest_service.plans.plan import Plan
+from ingest_service.store.answers import PastAnswers
 from ingest_service.store.opened import OpenedAlert
 from ingest_service.wording import sentences
 
@@ -59,6 +60,7 @@ class Pane:
     id: UUID
     version: int
     action_id: UUID
+    patient_id: UUID
     person: Person
     priority: str
     state: str
@@ -108,6 +110,7 @@ def pane(found: Opened, reader: Reader, *, hsa_id: str) -> Pane:
         id=alert.id,
         version=alert.version,
         action_id=uuid4(),
+        patient_id=found.patient.id,
         person=person(found.patient, reader),
         priority=alert.priority,
         state=alert.state,
@@ -130,11 +133,11 @@ def pane(found: Opened, reader: Reader, *, hsa_id: str) -> Pane:
         chart=_chart(found, reader),
         chart_name=values.name(reader.catalogue, CODE_OF_RULE.get(alert.rule, "")),
         readings=_readings(found, reader),
-        answers=_answers(found, reader),
-        on_red=_on_red(plan),
-        oxygen=_oxygen(plan, reader),
-        target=_target(plan, reader),
-        plan_line=_plan_line(found, reader),
+        answers=answered(found.answers, reader),
+        on_red=on_red(plan),
+        oxygen=oxygen(plan, reader),
+        target=target(plan, reader),
+        plan_line=plan_line(plan, found.names, reader),
         undo_s=_undo_s(alert, reader, hsa_id),
         pauses=_pauses(alert, reader),
         outcomes=outcomes.choices(reader.catalogue, alert.priority),
@@ -170,10 +173,10 @@ def _readings(found: Opened, reader: Reader) -> list[Reading]:
     ]
 
 
-def _answers(found: Opened, reader: Reader) -> list[tuple[str, str, str]]:
+def answered(given: Sequence[PastAnswers], reader: Reader) -> list[tuple[str, str, str]]:
     """Return each question's newest answer, what it was before, and when it was given."""
     newest: dict[str, tuple[Decimal, Decimal | None, str]] = {}
-    for past in sorted(found.answers, key=lambda one: one.answered_at):
+    for past in sorted(given, key=lambda one: one.answered_at):
         for question, value in past.values.items():
             before = newest[question][0] if question in newest else None
             newest[question] = value, before, reader.moment(past.answered_at)
@@ -190,39 +193,43 @@ def _answers(found: Opened, reader: Reader) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _on_red(plan: Plan | None) -> tuple[str, str] | None:
+def on_red(plan: Plan | None) -> tuple[str, str] | None:
+    """Return what the plan says to do on red, in and out of hours, in the clinician's words."""
     if plan is None or plan.on_red is None:
         return None
     return plan.on_red.in_hours, plan.on_red.out_of_hours or ""
 
 
-def _oxygen(plan: Plan | None, reader: Reader) -> str:
+def oxygen(plan: Plan | None, reader: Reader) -> str:
+    """Return what the plan states of oxygen at home; nothing where it does not."""
     _ = reader.catalogue.gettext
-    oxygen = plan.oxygen if plan else None
-    if oxygen is None or oxygen.is_used is None:
+    given = plan.oxygen if plan else None
+    if given is None or given.is_used is None:
         return ""
-    if not oxygen.is_used:
+    if not given.is_used:
         return _("no oxygen at home")
-    if oxygen.litres_per_min is None:
+    if given.litres_per_min is None:
         return _("oxygen at home")
     return _("oxygen at home, %(litres)s l/min") % {
-        "litres": sentences.number(reader.catalogue, oxygen.litres_per_min)
+        "litres": sentences.number(reader.catalogue, given.litres_per_min)
     }
 
 
-def _target(plan: Plan | None, reader: Reader) -> str:
-    target = plan.targets.get(Measure.SPO2) if plan else None
-    if target is None:
+def target(plan: Plan | None, reader: Reader) -> str:
+    """Return the saturation that is aimed at."""
+    given = plan.targets.get(Measure.SPO2) if plan else None
+    if given is None:
         return ""
     low, high = (
         "" if one is None else sentences.number(reader.catalogue, one)
-        for one in (target.low, target.high)
+        for one in (given.low, given.high)
     )
     return f"{low}\N{EN DASH}{high} %".strip()
 
 
-def _plan_line(found: Opened, reader: Reader) -> str:
-    plan, _ = found.plan, reader.catalogue.gettext
+def plan_line(plan: Plan | None, names: Mapping[str, str], reader: Reader) -> str:
+    """Return by which version of the plan the patient is judged, and who approved it."""
+    _ = reader.catalogue.gettext
     if plan is None:
         return _("No plan is in force: nothing is judged.")
     if plan.approval is None:
@@ -230,7 +237,7 @@ def _plan_line(found: Opened, reader: Reader) -> str:
     return _("Plan version %(version)d, approved %(moment)s by %(who)s") % {
         "version": plan.version,
         "moment": reader.moment(plan.approval.at),
-        "who": timeline.name(found.names, plan.approval.by),
+        "who": timeline.name(names, plan.approval.by),
     }
 
 

@@ -86,6 +86,7 @@ class AlertRow:
 class PatientRow:
     """One patient without open alerts, with the latest value of each kind."""
 
+    id: UUID
     person: Person
     values: Sequence[tuple[str, Value | None]]
     attempts: str
@@ -355,6 +356,7 @@ def chart_label(catalogue: Catalogue, code: str, points: Sequence[Point]) -> str
 def _patient_row(worklist: Worklist, patient: ListedPatient, reader: Reader) -> PatientRow:
     latest, limits = worklist.latest.get(patient.id, {}), worklist.limits.get(patient.id, {})
     return PatientRow(
+        id=patient.id,
         person=person(patient, reader),
         values=[
             (

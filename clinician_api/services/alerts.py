@@ -52,7 +52,7 @@ async def read(connection: Connection, caller: Caller, alert_id: UUID, *, now: d
         NotFoundError: If there is none that the caller may open.
     """
     alert = await opened.alert(connection, caller, alert_id, now=now)
-    patient = await opened.patient(connection, alert.patient_id) if alert else None
+    patient = await opened.patient(connection, alert.patient_id, None) if alert else None
     if alert is None or patient is None:
         raise NotFoundError("there is no such alert")
     # A backup unit that was handed it reads as the unit whose alert it is.

@@ -1,4 +1,4 @@
-"""One alert as a member of staff opens it: the alert, what happened to it, and who did that."""
+"""What a member of staff opens: an alert or a patient, what happened, and who did that."""
 
 from __future__ import annotations
 
@@ -44,6 +44,26 @@ SELECT id, identifier_system, identifier_value, family, given, birth_date, gende
        is_protected
   FROM patient
  WHERE id = %(id)s
+   AND (%(units)s::uuid[] IS NULL OR care_unit_id = ANY(%(units)s))
+"""
+
+_OPEN_OF: Final = """
+SELECT id, priority, rule, raised_at
+  FROM alert
+ WHERE patient_id = %(patient)s AND care_unit_id = ANY(%(units)s)
+   AND state NOT IN ('awaiting', 'resolved')
+ ORDER BY CASE priority WHEN 'red' THEN 0 WHEN 'yellow' THEN 1 ELSE 2 END, raised_at, id
+"""
+
+_DEVICES: Final = """
+SELECT d.id, d.kind, d.gateway_id, s.is_online, s.heard_at,
+       (SELECT max(r.effective_at) FROM device_record r
+         WHERE r.device_id = d.id AND r.patient_id = a.patient_id) AS last_at
+  FROM assignment a
+  JOIN device d ON d.id = a.device_id
+  LEFT JOIN gateway_status s ON s.gateway_id = d.gateway_id
+ WHERE a.patient_id = %(patient)s AND a.valid @> %(at)s::timestamptz
+ ORDER BY d.kind, d.id
 """
 
 _READINGS: Final = """
@@ -112,6 +132,28 @@ class OpenedAlert:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAlertId:
+    """An open alert of a patient, to go to."""
+
+    id: UUID
+    priority: str
+    rule: str
+    raised_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A device of a patient: where it stands, and whether that gateway is heard."""
+
+    id: str
+    kind: str
+    gateway_id: str | None
+    is_online: bool | None
+    heard_at: datetime | None
+    last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Happened:
     """One thing that happened to an alert; ``detail`` is JSON text."""
 
@@ -138,11 +180,33 @@ async def events(connection: Connection, alert_id: UUID, *, limit: int) -> list[
         return await cursor.fetchall()
 
 
-async def patient(connection: Connection, patient_id: UUID) -> ListedPatient | None:
-    """Return a patient as a list names one; who may see them, whoever calls has checked."""
+async def patient(
+    connection: Connection, patient_id: UUID, care_unit_ids: Collection[UUID] | None
+) -> ListedPatient | None:
+    """Return a patient as a list names one, if one of these units has them.
+
+    Without units whoever calls has checked who may see them: an alert stays where it was raised.
+    """
+    units = None if care_unit_ids is None else list(care_unit_ids)
     async with connection.cursor(row_factory=class_row(ListedPatient)) as cursor:
-        await cursor.execute(_PATIENT, {"id": patient_id})
+        await cursor.execute(_PATIENT, {"id": patient_id, "units": units})
         return await cursor.fetchone()
+
+
+async def open_of(
+    connection: Connection, patient_id: UUID, care_unit_ids: Collection[UUID]
+) -> list[OpenAlertId]:
+    """Return a patient's open alerts, the most urgent first."""
+    async with connection.cursor(row_factory=class_row(OpenAlertId)) as cursor:
+        await cursor.execute(_OPEN_OF, {"patient": patient_id, "units": list(care_unit_ids)})
+        return await cursor.fetchall()
+
+
+async def devices_of(connection: Connection, patient_id: UUID, *, at: datetime) -> list[Standing]:
+    """Return the devices that are a patient's at that time."""
+    async with connection.cursor(row_factory=class_row(Standing)) as cursor:
+        await cursor.execute(_DEVICES, {"patient": patient_id, "at": at})
+        return await cursor.fetchall()
 
 
 async def readings(
