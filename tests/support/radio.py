@@ -163,8 +163,9 @@ class VirtualDevice(Part):
         """Return the records of one kind of event, in order: measured, given, dropped."""
         if not self.ledger_file.exists():
             return []
-        lines = self.ledger_file.read_text(encoding="utf-8").splitlines()
-        entries = [json.loads(line) for line in lines]
+        text = self.ledger_file.read_text(encoding="utf-8")
+        written = text[: text.rfind("\n") + 1]  # of a line that is being written the rest comes
+        entries = [json.loads(line) for line in written.splitlines()]
         return [bytes.fromhex(each["raw"]) for each in entries if each["event"] == event]
 
 

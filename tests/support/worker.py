@@ -102,7 +102,9 @@ class Worker:
     log: Path
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+        text = self.log.read_text(encoding="utf-8")
+        written = text[: text.rfind("\n") + 1]  # of a line that is being written the rest comes
+        return [json.loads(line) for line in written.splitlines()]
 
     def size(self) -> int:
         """Return the log's, in bytes."""
