@@ -60,7 +60,7 @@ class Visit:
             session=self.session,
             may={right.value for right in self.rights},
             navigation=navigation.entries(self.rights, self.request.url.path),
-            session_ends_at=self.session.ends_at,
+            zone=self.parts.settings.timezone.key,
             is_demo=self.parts.settings.demo,
             languages=[
                 (each.code, each.locale.language_name) for each in self.parts.catalogues.values()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Request, Response
@@ -75,7 +76,7 @@ async def events(request: Request, parts: PartsOf) -> Response:
     async with visiting(request, parts, Right.READ, is_used=False) as visit:
         session = visit.session
     return StreamingResponse(
-        _stream(parts.hub, session),
+        _stream(parts.hub, session, parts.clock),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )
@@ -88,7 +89,7 @@ async def _content(visit: Visit, view: View) -> Page:
     return worklist.page(content, visit.reader, hsa_id=visit.session.hsa_id, view=view)
 
 
-async def _stream(hub: Hub, session: Session) -> AsyncIterator[str]:
+async def _stream(hub: Hub, session: Session, clock: Callable[[], datetime]) -> AsyncIterator[str]:
     """Write server-sent events; the browser is told to come back soon after a break."""
     yield "retry: 1000\n\n"
     try:
@@ -96,11 +97,18 @@ async def _stream(hub: Hub, session: Session) -> AsyncIterator[str]:
         async with asyncio.timeout(_STREAM_S), aclosing(watching) as changes:
             async for version in changes:
                 if version is None:
-                    # When the canary's newest reading was measured that came through; its age is
-                    # the reader's to tell, so that it grows also while nothing is heard.
-                    at = hub.canary_at
-                    yield f"event: beat\ndata:{at.isoformat() if at else ''}\n\n"
+                    yield f"event: beat\ndata:{_canary(hub, clock())}\n\n"
                 else:
                     yield f"event: worklist\ndata: {version}\n\n"
     except TimeoutError:
         return
+
+
+def _canary(hub: Hub, now: datetime) -> str:
+    """Return when the canary's newest reading that came through was measured, and its age.
+
+    The age in seconds: it grows on in the page also while nothing is heard, and the clock of the
+    nurse's computer does not matter. Nothing where no canary was ever heard.
+    """
+    at = hub.canary_at
+    return "" if at is None else f"{at.isoformat()} {(now - at).total_seconds():.0f}"

@@ -7,11 +7,14 @@
   const RETRY_MS = 2000;
   const TIMEOUT_MS = 8000;
   const RELEASE_MS = 800;
+  const DEAF_MS = 180000; // older than that, control readings do not come through (A10)
 
   const rows = document.getElementById('rows');
   const badge = document.getElementById('badge');
   const fresh = document.getElementById('fresh');
   const announce = document.getElementById('announce');
+  const shown = document.getElementById('control');
+  const deaf = document.getElementById('deaf');
   const tabs = new BroadcastChannel('hemvital-worklist');
 
   let lastSign = Date.now();
@@ -22,6 +25,7 @@
   let isFetching = false;
   let isWanted = false;
   let isOut = false;
+  let control = null; // the control reading that came through last: its time, and since when
 
   function say(state, text) {
     if (badge.dataset.state !== state) {
@@ -34,6 +38,28 @@
   function signOfLife() {
     lastSign = Date.now();
     if (!isOut) say('live', badge.dataset.live);
+  }
+
+  // That the server lives says nothing of broker, ingest and clock: the control reading does. Its
+  // age is counted here, on a clock that nobody sets.
+  function controlled(data) {
+    const [at, age] = data.split(' ');
+    if (!at) return;
+    const time = new Date(at).toLocaleTimeString(document.documentElement.lang, {
+      hour: '2-digit', minute: '2-digit', timeZone: deaf.dataset.zone,
+    });
+    control = {time, since: performance.now() - Number(age) * 1000};
+  }
+
+  function tellControl() {
+    if (!control || isOut) return;
+    const isDeaf = performance.now() - control.since > DEAF_MS;
+    if (isDeaf && deaf.hidden) {
+      deaf.lastElementChild.textContent = deaf.dataset.text.replace('{time}', control.time);
+    }
+    deaf.hidden = !isDeaf;
+    // Beside the badge, which is read aloud at each change: the time is not.
+    shown.textContent = isDeaf ? '' : shown.dataset.text.replace('{time}', control.time);
   }
 
   function alertKeys(root) {
@@ -109,9 +135,11 @@
     }
   }
 
-  function heard(what) {
+  function heard({what, data}) {
     signOfLife();
     if (what === 'worklist') refresh();
+    else controlled(data);
+    tellControl();
   }
 
   function listen() {
@@ -122,8 +150,8 @@
           heard(what);
           tabs.postMessage(what);
         };
-        stream.addEventListener('worklist', () => pass('worklist'));
-        stream.addEventListener('beat', () => pass('beat'));
+        stream.addEventListener('worklist', () => pass({what: 'worklist'}));
+        stream.addEventListener('beat', (event) => pass({what: 'beat', data: event.data}));
         stream.onerror = () => {
           if (stream.readyState === EventSource.CLOSED) setTimeout(open, RETRY_MS);
         };
@@ -151,5 +179,6 @@
   setInterval(() => {
     if (!isOut && Date.now() - lastSign > STALE_MS) say('stale', badge.dataset.stale);
     if (Date.now() - lastFetch > AGAIN_MS) refresh();
+    tellControl();
   }, 1000);
 })();

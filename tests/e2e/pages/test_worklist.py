@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
@@ -174,3 +175,25 @@ def test_an_unknown_unit_is_told_so(
 
         expect(page.get_by_text("Din vårdenhet använder inte Hemvital")).to_be_visible()
         context.close()
+
+
+def test_a10_a_control_reading_that_does_not_come_through_is_said_in_red(
+    browser: Browser, api: Api, database: Database
+) -> None:
+    def told(ago: timedelta) -> None:
+        at = datetime.now(UTC) - ago
+        with psycopg.connect(database.dsn()) as connection:
+            payload = f"{at:%Y-%m-%dT%H:%M:%S.%f}Z"
+            connection.execute("SELECT pg_notify('canary', %s)", [payload])
+
+    with signed_in(browser, api, []) as page:
+        expect(page.locator("#badge")).to_have_text("Live")
+        expect(page.locator("#deaf")).to_be_hidden()
+
+        told(timedelta(minutes=4))
+        expect(page.locator("#deaf")).to_contain_text("Följ reservrutinen", timeout=8000)
+        expect(page.locator("#badge")).to_have_text("Live")  # the server itself is well
+
+        told(timedelta(seconds=20))
+        expect(page.locator("#control")).to_contain_text("Kontrollmätning", timeout=8000)
+        expect(page.locator("#deaf")).to_be_hidden()
