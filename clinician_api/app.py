@@ -19,6 +19,7 @@ from clinician_api.parts import Parts
 from clinician_api.routes import (
     alerts,
     directory,
+    handover,
     language,
     observations,
     patients,
@@ -62,7 +63,16 @@ def create_app(parts: Parts, metrics: Metrics) -> ASGIApp:
         redirect_slashes=False,  # such a redirect's address would be the Host header's
     )
     app.state.parts = parts
-    for module in (observations, directory, signin, language, worklist, alerts, patients):
+    for module in (
+        observations,
+        directory,
+        signin,
+        language,
+        worklist,
+        alerts,
+        patients,
+        handover,
+    ):
         app.include_router(module.router)
     app.mount("/static", _Static(directory=STATIC))
     failures.add_handlers(app)

@@ -18,8 +18,11 @@ class Entry:
     is_here: bool
 
 
-# Names are keys of the template's own list of words, which the catalogues translate.
-_PAGES: Final = (("/worklist", "worklist", Right.READ),)
+# Names are keys of the words in the template, which the catalogues translate.
+_PAGES: Final = (
+    ("/worklist", "worklist", Right.READ),
+    ("/handover", "handover", Right.READ),
+)
 
 
 def entries(rights: Collection[Right], path: str) -> list[Entry]:

@@ -135,6 +135,22 @@ def test_nothing_of_an_alert_scrolls_sideways(
         assert overflow(page) == 0
 
 
+def test_the_next_shift_reads_what_was_done(
+    browser: Browser, api: Api, clinic: Clinic, unit: Unit
+) -> None:
+    clinic.red_pressure(unit)
+    faults: list[str] = []
+
+    with signed_in(browser, api, faults, who="bo", width=390) as page:
+        page.get_by_role("link", name="Överlämning").click()
+        expect(page.locator("section", has_text="Röda: vad hände").first).to_contain_text(
+            "Blodtryck 192/118 och 188/114 mmHg"
+        )
+        assert overflow(page) == 0
+        assert refused(page) == []
+    assert faults == []
+
+
 def test_a_technician_sees_no_patient(
     browser: Browser, api: Api, clinic: Clinic, unit: Unit
 ) -> None:
