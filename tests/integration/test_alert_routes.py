@@ -203,7 +203,7 @@ def test_who_has_no_role_for_patients_opens_none(api: Api, clinic: Clinic, unit:
         answers = [client.get(path) for path in ("/worklist", f"/alerts/{alert_id}")]
 
     assert [each.status_code for each in answers] == [403, 403]
-    assert all("192" not in each.text for each in answers)
+    assert all("192/118" not in each.text for each in answers)
 
 
 def test_what_somebody_wrote_is_shown_as_text(api: Api, clinic: Clinic, unit: Unit) -> None:

@@ -87,4 +87,4 @@ def test_what_ended_before_yesterday_and_what_is_another_units_is_not_told(
 
     assert "Inget rött senaste dygnet." in text
     assert "Sjuttiosson" not in text
-    assert "192" not in text
+    assert "192/118" not in text
