@@ -1,4 +1,4 @@
-"""One patient: what their page shows, read and logged in one transaction."""
+"""Patients: found by name, and what one's page shows; read and logged in one transaction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import UUID
 from clinician_api.errors import NotFoundError
 from clinician_api.services.worklist import CODES
 from ingest_service.plans.plan import Plan
-from ingest_service.store import access, answers, opened, plans, worklist
+from ingest_service.store import access, answers, opened, patient_search, plans, worklist
 from ingest_service.store.answers import PastAnswers
 from ingest_service.store.callers import Caller
 from ingest_service.store.connections import Connection
@@ -22,6 +22,7 @@ AVERAGE: Final = "96607-7"  # LOINC: blood pressure panel, mean
 _AHEAD: Final = timedelta(days=1)  # a gateway's clock may run ahead of ours
 _ANSWERS: Final = timedelta(days=30)
 _MOST_READINGS: Final = 4000
+MOST_FOUND: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,3 +83,13 @@ async def read(
     )
     await access.log(connection, caller, action="patient", patient_ids=[patient_id])
     return known
+
+
+async def search(connection: Connection, caller: Caller, text: str) -> list[ListedPatient]:
+    """Return the caller's patients with that in their name or number; the list is logged."""
+    if not text.strip():
+        return []
+    found = await patient_search.search(connection, caller, text, limit=MOST_FOUND)
+    if found:
+        await access.log(connection, caller, action="search", patient_ids=[p.id for p in found])
+    return found

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from tests.integration.test_alert_routes import logged, staff
+from tests.integration.test_alert_routes import SAME, logged, staff
 from tests.support.api import Api, identity_provider, running_api
 from tests.support.clinic import SPO2, Clinic, Unit
 from tests.support.services import Database
@@ -108,3 +108,57 @@ def test_who_measured_nothing_has_a_page_that_says_so(
     assert text.count("Inga mätningar under perioden.") == 3
     assert "Ingen plan gäller: inget bedöms." in text
     assert "Ingen enhet är tilldelad." in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("tolvansson", 1),
+        ("Tolvan T", 1),
+        ("tolvansson tolvan", 1),
+        ("19610118-2803", 1),
+        ("0118 28", 1),
+        ("T%n", 0),  # a sign of the pattern language is a sign like any other
+        ("_", 0),
+        ("", 0),
+        ("Sjuttiosson", 0),  # another unit's
+        ("'; --", 0),
+    ],
+)
+def test_a_patient_is_found_by_some_of_the_name_or_number(
+    api: Api, clinic: Clinic, unit: Unit, asked: str, found: int
+) -> None:
+    patient = clinic.patient(unit, number="196101182803", gender="female")
+    other = clinic.unit("SE2321000016-E102", "Annan mottagning")
+    clinic.patient(other, given="Femtio", family="Sjuttiosson")
+
+    with staff(api) as client:
+        answer = client.post("/patients", data={"q": asked}, headers=SAME)
+
+    assert answer.text.count(f'href="/patients/{patient}"') == found
+    assert answer.text.count('href="/patients/') == found
+    assert asked not in str(answer.url) or not asked
+
+
+def test_a_protected_identity_is_found_by_the_whole_number_alone(
+    api: Api, clinic: Clinic, unit: Unit, database: Database
+) -> None:
+    clinic.patient(unit, number="196101182803", gender="female")
+    with psycopg.connect(database.dsn()) as connection:
+        connection.execute("UPDATE patient SET is_protected = true")
+
+    with staff(api) as client:
+        texts = [
+            client.post("/patients", data={"q": asked}, headers=SAME).text
+            for asked in ("Tolvan", "1961", "196101182803")
+        ]
+        foreign = client.post(
+            "/patients", data={"q": "Tolvan"}, headers={"Sec-Fetch-Site": "cross-site"}
+        )
+
+    assert ['href="/patients/' in text for text in texts] == [False, False, True]
+    assert "Tolvansson" not in texts[2]
+    assert foreign.status_code == 403
+    assert [row for row in logged(database) if row[1] == "search"] == [
+        ("SE2321000016-1001", "search", 1)
+    ]
