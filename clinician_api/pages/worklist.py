@@ -90,6 +90,7 @@ class PatientRow:
     person: Person
     values: Sequence[tuple[str, Value | None]]
     attempts: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,7 +367,28 @@ def _patient_row(worklist: Worklist, patient: ListedPatient, reader: Reader) -> 
             for code in CODES
         ],
         attempts=_attempts(worklist, patient.id, reader),
+        why="" if patient.id in worklist.limits else _why(worklist, patient.id, reader),
     )
+
+
+def _why(worklist: Worklist, patient_id: UUID, reader: Reader) -> str:
+    """Return why nobody is told of a patient's values."""
+    _ = reader.catalogue.gettext
+    found = worklist.unmonitored.get(patient_id)
+    if found is None:
+        return _("the plan has no limits, or cannot be read")
+    facts = {
+        "since": reader.moment(found.since) if found.since else "",
+        "begins": reader.moment(found.begins_at) if found.begins_at else "",
+    }
+    return {
+        "no_plan": _("no plan"),
+        "draft_only": _("a draft waits to be approved"),
+        "not_begun": _("the plan begins %(begins)s"),
+        "on_hold": _("the plan is on hold"),
+        "expired": _("the plan ended %(since)s"),
+        "ended": _("the plan was ended"),
+    }[found.why] % facts
 
 
 def _attempts(worklist: Worklist, patient_id: UUID, reader: Reader) -> str:

@@ -14,6 +14,7 @@ from ingest_service.store import access, opened, plans, worklist
 from ingest_service.store.access import Session
 from ingest_service.store.callers import Caller
 from ingest_service.store.connections import Connection
+from ingest_service.store.plans import Unmonitored
 from ingest_service.store.worklist import (
     ListedPatient,
     Measured,
@@ -56,6 +57,7 @@ class Worklist:
     valueless: Sequence[ValuelessRecords]
     quarantine: QuarantineState
     names: Mapping[str, str]
+    unmonitored: Mapping[UUID, Unmonitored]
     is_cut: bool
 
 
@@ -99,6 +101,12 @@ async def read(
         valueless=valueless,
         quarantine=await worklist.quarantine(connection, caller),
         names=await opened.names(connection, {alert.owner for alert in alerts if alert.owner}),
+        unmonitored={
+            each.patient_id: each
+            for each in await plans.unmonitored_patients(
+                connection, caller, now=now, limit=_MOST_PATIENTS
+            )
+        },
         is_cut=len(alerts) == _MOST_ALERTS or len(patients) == len(alerted) + _MOST_PATIENTS,
     )
 

@@ -13,6 +13,7 @@ import httpx
 import psycopg
 import pytest
 
+from tests.support import plan_documents
 from tests.support.api import Api, LoopbackCookies, identity_provider, running_api
 from tests.support.clinic import SPO2, Clinic, Unit, reading
 from tests.support.ingest import GATEWAY, Home
@@ -215,6 +216,35 @@ def test_who_has_no_limits_stands_apart(api: Api, clinic: Clinic, unit: Unit) ->
     assert "1 mätning från mätaren gick inte att tyda" in page
     assert "1 mätning väntar i karantän" in page
     assert "äldst 5 h" in page
+
+
+def test_a19_whoever_is_not_monitored_is_listed_with_the_reason(
+    api: Api, clinic: Clinic, unit: Unit
+) -> None:
+    now, limits = datetime.now(UTC), {"pulse": {"red_high": 130}}
+    clinic.patient(unit, given="Ingen")
+    given = {
+        "Utkast": {"status": "draft"},
+        "Slut": {"status": "active", "until": (now - timedelta(days=2)).isoformat()},
+        "Paus": {"status": "on-hold"},
+        "Senare": {"status": "active", "since": (now + timedelta(days=2)).isoformat()},
+    }
+    for name, changes in given.items():
+        patient = clinic.patient(unit, given=name)
+        clinic.plan(plan_documents.document(patient, unit.id, limits, **changes))
+
+    with nurse(api) as client:
+        text = client.get("/worklist").text
+
+    rows = {
+        name: text[(at := text.index(f"{name} Tolvansson")) : at + 600]
+        for name in ("Ingen", *given)
+    }
+    assert "ingen plan" in rows["Ingen"]
+    assert "ett utkast väntar på godkännande" in rows["Utkast"]
+    assert "planen gick ut" in rows["Slut"]
+    assert "planen är pausad" in rows["Paus"]
+    assert "planen börjar" in rows["Senare"]
 
 
 async def test_a1_a_red_reading_without_an_owner_stands_above_the_alerts(
