@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -101,14 +101,26 @@ async def read(
         valueless=valueless,
         quarantine=await worklist.quarantine(connection, caller),
         names=await opened.names(connection, {alert.owner for alert in alerts if alert.owner}),
-        unmonitored={
-            each.patient_id: each
-            for each in await plans.unmonitored_patients(
-                connection, caller, now=now, limit=_MOST_PATIENTS
-            )
-        },
+        unmonitored=await _unmonitored(connection, caller, ids, in_force, now),
         is_cut=len(alerts) == _MOST_ALERTS or len(patients) == len(alerted) + _MOST_PATIENTS,
     )
+
+
+async def _unmonitored(
+    connection: Connection,
+    caller: Caller,
+    ids: Sequence[UUID],
+    in_force: Collection[UUID],
+    now: datetime,
+) -> dict[UUID, Unmonitored]:
+    """Return why those of these patients are not monitored who have no plan in force."""
+    without = [each for each in ids if each not in in_force]
+    if not without:
+        return {}
+    found = await plans.unmonitored_patients(
+        connection, caller, now=now, limit=len(without), among=without
+    )
+    return {each.patient_id: each for each in found}
 
 
 def _trends_of(alerts: Sequence[OpenAlert]) -> list[tuple[UUID, str]]:

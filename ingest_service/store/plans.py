@@ -70,6 +70,7 @@ SELECT patient.id AS patient_id,
                 WHERE patient_id = patient.id) AS version
  ) AS plans
  WHERE patient.care_unit_id = ANY(%(units)s)
+   AND (%(patients)s::uuid[] IS NULL OR patient.id = ANY(%(patients)s))
    AND NOT EXISTS (SELECT FROM plan
                     WHERE patient_id = patient.id AND valid @> %(now)s::timestamptz)
  ORDER BY patient.family, patient.given, patient.id
@@ -312,12 +313,27 @@ async def hours_of(connection: Connection, units: Collection[UUID]) -> dict[UUID
 
 
 async def unmonitored_patients(
-    connection: Connection, caller: Caller, *, now: datetime, limit: int
+    connection: Connection,
+    caller: Caller,
+    *,
+    now: datetime,
+    limit: int,
+    among: Collection[UUID] | None = None,
 ) -> list[Unmonitored]:
-    """Return the caller's patients by whom no plan is in force, by name (A19)."""
+    """Return the caller's patients by whom no plan is in force, by name (A19).
+
+    ``among`` are those who are looked at: all where it is left out, which reads every patient.
+    """
+    patients = None if among is None else list(among)
     async with connection.cursor(row_factory=class_row(Unmonitored)) as cursor:
         await cursor.execute(
-            _UNMONITORED, {"units": list(caller.care_unit_ids), "now": now, "limit": limit}
+            _UNMONITORED,
+            {
+                "units": list(caller.care_unit_ids),
+                "now": now,
+                "limit": limit,
+                "patients": patients,
+            },
         )
         return await cursor.fetchall()
 
