@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import psycopg
@@ -216,6 +218,34 @@ def test_who_has_no_limits_stands_apart(api: Api, clinic: Clinic, unit: Unit) ->
     assert "1 mätning från mätaren gick inte att tyda" in page
     assert "1 mätning väntar i karantän" in page
     assert "äldst 5 h" in page
+
+
+def test_who_needs_her_first_stands_first_and_once(
+    api: Api, clinic: Clinic, unit: Unit, database: Database
+) -> None:
+    now = datetime.now(UTC)
+    people = {name: clinic.patient(unit, given=name) for name in ("Ett", "Två", "Tre", "Fyra")}
+
+    def raised(name: str, minutes: int, priority: str, rule: str = "silence") -> UUID:
+        at = now - timedelta(minutes=minutes)
+        return clinic.alert(unit, people[name], at, priority=priority, rule=rule)
+
+    raised("Fyra", 600, "yellow")
+    taken = raised("Tre", 500, "red")
+    raised("Två", 10, "red")
+    raised("Ett", 20, "red")
+    raised("Ett", 300, "yellow", "failed_attempts")
+    with psycopg.connect(database.dsn()) as connection:
+        connection.execute(
+            "UPDATE alert SET state = 'taken', owner = 'SE2321000016-1002' WHERE id = %s", [taken]
+        )
+
+    with nurse(api) as client:
+        text = client.get("/worklist").text
+
+    # Priority, then what nobody has taken, then the longest wait (details 1 and 3).
+    rows = re.findall(r'data-key="([^"]+)"', text)
+    assert rows == [str(people[name]) for name in ("Ett", "Två", "Tre", "Fyra")]
 
 
 def test_a19_whoever_is_not_monitored_is_listed_with_the_reason(
