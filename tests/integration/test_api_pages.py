@@ -237,7 +237,7 @@ def test_who_needs_her_first_stands_first_and_once(
     raised("Ett", 300, "yellow", "failed_attempts")
     with psycopg.connect(database.dsn()) as connection:
         connection.execute(
-            "UPDATE alert SET state = 'taken', owner = 'SE2321000016-1002' WHERE id = %s", [taken]
+            "UPDATE alert SET state = 'taken', owner = 'SE2321000016-1001' WHERE id = %s", [taken]
         )
 
     with nurse(api) as client:
@@ -245,7 +245,8 @@ def test_who_needs_her_first_stands_first_and_once(
 
     # Priority, then what nobody has taken, then the longest wait (details 1 and 3).
     rows = re.findall(r'data-key="([^"]+)"', text)
-    assert rows == [str(people[name]) for name in ("Ett", "Två", "Tre", "Fyra")]
+    names = {str(patient): name for name, patient in people.items()}
+    assert [names[row] for row in rows] == ["Ett", "Två", "Tre", "Fyra"]
 
 
 def test_a19_whoever_is_not_monitored_is_listed_with_the_reason(
