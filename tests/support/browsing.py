@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Final
+from importlib import resources
+from typing import Any, Final
 
 from playwright.sync_api import Browser, ConsoleMessage, Page
 from playwright.sync_api import sync_playwright as playwright
@@ -41,6 +42,7 @@ def signed_in(
     who: str = "anna",
     has_script: bool = True,
     width: int = 1366,
+    is_dark: bool = False,
 ) -> Generator[Page]:
     """Sign in through the identity provider's own page; collect what the browser complains of."""
     context = browser.new_context(
@@ -48,6 +50,7 @@ def signed_in(
         timezone_id="Europe/Stockholm",
         java_script_enabled=has_script,
         viewport={"width": width, "height": 768},
+        color_scheme="dark" if is_dark else "light",
     )
     context.add_init_script(_WATCH_POLICY)
     try:
@@ -64,6 +67,18 @@ def signed_in(
         yield page
     finally:
         context.close()
+
+
+def barriers(page: Page) -> list[str]:
+    """Return what axe-core finds that keeps somebody out: its rule, and where."""
+    source = resources.files("axe_playwright_python") / "axe.min.js"
+    page.evaluate(source.read_text(encoding="utf-8"))
+    found: list[dict[str, Any]] = page.evaluate("axe.run().then((found) => found.violations)")
+    return [
+        f"{one['id']}: {node['html'][:200]} {node.get('failureSummary', '')[:300]}"
+        for one in found
+        for node in one["nodes"]
+    ]
 
 
 def refused(page: Page) -> object:
