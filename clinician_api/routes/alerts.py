@@ -24,6 +24,7 @@ from ingest_service.alerts.actions import (
     Note,
     Pause,
     Release,
+    Remeasure,
     Reopen,
     Resolve,
     Resume,
@@ -114,6 +115,12 @@ async def pause(
 async def resume(asked: AskedOf) -> Response:
     """End its pause now."""
     return await _act(asked, Resume())
+
+
+@router.post("/alerts/{alert_id}/remeasure", dependencies=[SameOrigin])
+async def remeasure(asked: AskedOf) -> Response:
+    """Ask the patient to measure again."""
+    return await _act(asked, Remeasure())
 
 
 @router.post("/alerts/{alert_id}/resolve", dependencies=[SameOrigin])

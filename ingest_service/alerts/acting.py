@@ -25,6 +25,7 @@ from ingest_service.alerts.actions import (
     Note,
     Pause,
     Release,
+    Remeasure,
     Reopen,
     Resolve,
     Resume,
@@ -43,10 +44,15 @@ from ingest_service.alerts.refusals import (
     TakenError,
     UnknownAlertError,
 )
+from ingest_service.messages import kinds
+from ingest_service.messages.kinds import Subject
 from ingest_service.plans.limits import Level
 
 #: How long a person may take their last action back.
 UNDO_WITHIN: Final = timedelta(seconds=10)
+
+#: For how long a request to measure again is of use to the patient.
+ANSWER_WITHIN: Final = timedelta(minutes=30)
 
 
 def act(case: Case, alert_id: UUID, action: Action, *, by: str, now: datetime) -> Alert:
@@ -117,7 +123,7 @@ class _Deed:
     now: datetime
 
     def on_open(
-        self, action: Take | Release | Assign | Pause | Resume | Resolve | Withdraw
+        self, action: Take | Release | Assign | Pause | Resume | Remeasure | Resolve | Withdraw
     ) -> Alert:
         """Do what needs an open alert that nobody else owns."""
         self._check_is_free(action)
@@ -132,6 +138,8 @@ class _Deed:
                 after = self.pause(action)
             case Resume():
                 after = self.resume()
+            case Remeasure():
+                after = self.remeasure()
             case Resolve():
                 after = self.resolve(action)
             case Withdraw():
@@ -202,6 +210,18 @@ class _Deed:
         resumed = waiting(self.case, self.alert, self.now)
         telling.waits(self.case, resumed, self.now)
         return self._done(resumed, Event.RESUMED)
+
+    def remeasure(self) -> Alert:
+        """Ask the patient; it cannot be undone, for the patient may have been told already."""
+        if self.case.is_deceased:
+            raise self._refused("the patient has died.")
+        language = None if self.case.plan is None else self.case.plan.language
+        subject = Subject(patient_id=self.case.patient_id, care_unit_id=self.case.care_unit_id)
+        self.case.messages.append(
+            kinds.remeasure_request(subject, self.alert.id, self.now + ANSWER_WITHIN, language)
+        )
+        self.case.change(self.alert, Event.REMEASURE_ASKED, at=self.now, by=self.by)
+        return _stands(self.case, self.alert)
 
     def resolve(self, action: Resolve) -> Alert:
         outcome = OUTCOMES.get(action.outcome)

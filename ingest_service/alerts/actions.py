@@ -50,6 +50,12 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """End its pause now."""
 
 
+class Remeasure(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="remeasure"
+):
+    """Ask the patient to measure again; the alert stays as it is."""
+
+
 class Resolve(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="resolve"
 ):
@@ -83,7 +89,19 @@ class Withdraw(
     reason: _Reason
 
 
-Action = Take | Release | Assign | Pause | Resume | Resolve | Reopen | Undo | Note | Withdraw
+Action = (
+    Take
+    | Release
+    | Assign
+    | Pause
+    | Resume
+    | Remeasure
+    | Resolve
+    | Reopen
+    | Undo
+    | Note
+    | Withdraw
+)
 
 _DECODER: Final = msgspec.json.Decoder(Action)
 

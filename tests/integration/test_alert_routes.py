@@ -215,3 +215,21 @@ def test_what_somebody_wrote_is_shown_as_text(api: Api, clinic: Clinic, unit: Un
 
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.text
     assert "<script>alert" not in page.text
+
+
+def test_the_patient_is_asked_to_measure_again_and_the_alert_stays(
+    api: Api, clinic: Clinic, unit: Unit, database: Database
+) -> None:
+    alert_id = clinic.red_pressure(unit)
+
+    with staff(api) as client:
+        form = form_of(client, alert_id)
+        pages = [
+            client.post(f"/alerts/{alert_id}/remeasure", data=form, headers=SAME) for _ in range(2)
+        ]
+
+    assert "Patienten ombads mäta igen · Anna Berg" in pages[-1].text
+    with psycopg.connect(database.dsn()) as connection:
+        said = connection.execute("SELECT kind, recipient, state FROM message").fetchall()
+        assert connection.execute("SELECT state, version FROM alert").fetchall() == [("new", 2)]
+    assert said == [("remeasure_request", "patient", "waiting")]
