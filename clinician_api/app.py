@@ -23,6 +23,7 @@ from clinician_api.routes import (
     language,
     observations,
     patients,
+    session,
     signin,
     worklist,
 )
@@ -64,14 +65,8 @@ def create_app(parts: Parts, metrics: Metrics) -> ASGIApp:
     )
     app.state.parts = parts
     for module in (
-        observations,
-        directory,
-        signin,
-        language,
-        worklist,
-        alerts,
-        patients,
-        handover,
+        *(observations, directory, signin, session, language),
+        *(worklist, alerts, patients, handover),
     ):
         app.include_router(module.router)
     app.mount("/static", _Static(directory=STATIC))

@@ -103,6 +103,14 @@ class NoRoleError(ForbiddenError):
     page = "role"
 
 
+class BulkRefusedError(ApiError):
+    """Several alerts were to be ended at once, and one of them is more than information."""
+
+    status = HTTPStatus.CONFLICT
+    code = "business-rule"
+    page = "bulk"
+
+
 class UnknownUnitError(ApiError):
     """Signed in, but for a care unit that does not use this service."""
 

@@ -25,7 +25,7 @@ from clinician_api.visit import language_of
 logger = logging.getLogger(__name__)
 
 # What scripts fetch: they are told that nobody is signed in, and a person's browser is sent there.
-_FRAGMENTS: Final = ("/worklist/rows", "/worklist/events", "/fhir")
+_FRAGMENTS: Final = ("/worklist/rows", "/worklist/events", "/session", "/fhir")
 
 # FHIR issue types for what the framework itself refuses.
 _CODES: Final = {

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from clinician_api.pages import facts, sparkline, values
+from clinician_api.pages import facts, outcomes, sparkline, values
 from clinician_api.pages.people import Person, person
 from clinician_api.pages.sparkline import Point
 from clinician_api.pages.times import Reader
@@ -146,6 +146,8 @@ class Page:
     monitored: Sequence[PatientRow]
     unmonitored: Sequence[PatientRow]
     technical: Sequence[TechnicalRow]
+    action_id: UUID
+    outcomes: Sequence[tuple[str, str]]
     is_cut: bool
 
 
@@ -202,6 +204,8 @@ def page(worklist: Worklist, reader: Reader, *, hsa_id: str, view: View = View.A
             if each.id not in worklist.limits
         ],
         technical=_technical(worklist, known, reader),
+        action_id=uuid4(),
+        outcomes=outcomes.choices(reader.catalogue, "blue"),
         is_cut=worklist.is_cut,
     )
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Final
+from uuid import UUID
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Form, Header, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
-from clinician_api.errors import SignInNeededError
+from clinician_api.errors import BadRequestError, SignInNeededError
 from clinician_api.pages import navigation, worklist
 from clinician_api.pages.worklist import Page, View
-from clinician_api.parts import PartsOf
+from clinician_api.parts import PartsOf, SameOrigin
 from clinician_api.roles import Right, rights_of
 from clinician_api.routes.cookies import SESSION
-from clinician_api.services import sessions
+from clinician_api.services import closing, sessions
 from clinician_api.services import worklist as worklists
 from clinician_api.services.live import Hub
 from clinician_api.visit import Visit, visiting
@@ -70,6 +71,23 @@ async def rows(
         return visit.page("rows.html", page=await _content(visit, view))
 
 
+@router.post("/worklist/close", dependencies=[SameOrigin])
+async def close(
+    request: Request,
+    parts: PartsOf,
+    action_id: Annotated[UUID, Form()],
+    outcome: Annotated[str, Form(max_length=64)],
+    alert: Annotated[list[str] | None, Form(max_length=100)] = None,
+) -> Response:
+    """End the chosen alerts that only inform; each is given as its id, a colon, its version."""
+    async with visiting(request, parts, Right.ACT) as visit:
+        caller, now = visit.caller, visit.now
+    await closing.close(
+        parts.pool, caller, _chosen(alert or []), outcome=outcome, action_id=action_id, now=now
+    )
+    return RedirectResponse("/worklist", status_code=303)
+
+
 @router.get("/worklist/events")
 async def events(request: Request, parts: PartsOf) -> Response:
     """Stream a version number at each change of the unit's list, and signs of life between."""
@@ -80,6 +98,14 @@ async def events(request: Request, parts: PartsOf) -> Response:
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )
+
+
+def _chosen(given: Sequence[str]) -> dict[UUID, int]:
+    try:
+        pairs = [one.partition(":") for one in given]
+        return {UUID(name): int(version) for name, _, version in pairs}
+    except ValueError as error:
+        raise BadRequestError("an alert is an id, a colon and a version") from error
 
 
 async def _content(visit: Visit, view: View) -> Page:

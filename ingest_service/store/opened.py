@@ -89,6 +89,10 @@ SELECT id
  ORDER BY CASE priority WHEN 'red' THEN 0 WHEN 'yellow' THEN 1 ELSE 2 END, raised_at, id
 """
 
+_PRIORITIES: Final = """
+SELECT id, priority FROM alert WHERE id = ANY(%(ids)s) AND care_unit_id = ANY(%(units)s)
+"""
+
 # Who has a session, or had one that is not swept away yet; of others the HSA-id has to do.
 _NAMES: Final = """
 SELECT DISTINCT ON (hsa_id) hsa_id, name
@@ -240,6 +244,15 @@ async def others(connection: Connection, opened: OpenedAlert) -> list[UUID]:
     values = {"patient": opened.patient_id, "unit": opened.care_unit_id, "id": opened.id}
     cursor = await connection.execute(_OTHERS, values)
     return [row[0] for row in await cursor.fetchall()]
+
+
+async def priorities(
+    connection: Connection, caller: Caller, alert_ids: Collection[UUID]
+) -> dict[UUID, str]:
+    """Return the priorities of those of these alerts that are of the caller's units."""
+    values = {"ids": list(alert_ids), "units": list(caller.care_unit_ids)}
+    cursor = await connection.execute(_PRIORITIES, values)
+    return {row[0]: row[1] for row in await cursor.fetchall()}
 
 
 async def names(connection: Connection, hsa_ids: Collection[str]) -> dict[str, str]:

@@ -233,3 +233,34 @@ def test_the_patient_is_asked_to_measure_again_and_the_alert_stays(
         said = connection.execute("SELECT kind, recipient, state FROM message").fetchall()
         assert connection.execute("SELECT state, version FROM alert").fetchall() == [("new", 2)]
     assert said == [("remeasure_request", "patient", "waiting")]
+
+
+def test_several_at_once_are_ended_only_where_all_just_inform(
+    api: Api, clinic: Clinic, unit: Unit, database: Database
+) -> None:
+    now, people = datetime.now(UTC), [clinic.patient(unit) for _ in range(3)]
+    blue = [clinic.alert(unit, one, now, rule="missed", priority="blue") for one in people[:2]]
+    yellow = clinic.alert(unit, people[2], now, rule="silence", priority="yellow")
+
+    def state() -> list[tuple[str, str]]:
+        with psycopg.connect(database.dsn()) as connection:
+            rows = connection.execute("SELECT priority, state FROM alert ORDER BY priority, id")
+            return rows.fetchall()
+
+    with staff(api) as client:
+
+        def close(*alerts: UUID, version: int = 1) -> int:
+            form = {
+                "action_id": str(uuid4()),
+                "outcome": "contacted_no_change",
+                "alert": [f"{one}:{version}" for one in alerts],
+            }
+            return client.post("/worklist/close", data=form, headers=SAME).status_code
+
+        assert close(*blue, yellow) == 409
+        assert state() == [("blue", "new"), ("blue", "new"), ("yellow", "new")]
+        assert close(*blue, version=9) == 200  # changed since: they stand in the list
+        assert state() == [("blue", "new"), ("blue", "new"), ("yellow", "new")]
+        assert close(*blue) == 200
+
+    assert state() == [("blue", "resolved"), ("blue", "resolved"), ("yellow", "new")]

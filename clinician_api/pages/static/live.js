@@ -120,7 +120,7 @@
         isOut = true;
         rows.replaceChildren(); // nobody is signed in: what was shown is not for whoever looks
         say('out', badge.dataset.out);
-        location.assign('/worklist');
+        document.dispatchEvent(new Event('signed-out'));
         return;
       }
       if (answer.ok) {
@@ -176,6 +176,7 @@
   rows.addEventListener('focusout', release);
   fresh.addEventListener('focusout', release);
   document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
+  document.addEventListener('signed-in', () => { isOut = false; refresh(); });
   setInterval(() => {
     if (!isOut && Date.now() - lastSign > STALE_MS) say('stale', badge.dataset.stale);
     if (Date.now() - lastFetch > AGAIN_MS) refresh();

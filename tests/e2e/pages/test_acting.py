@@ -177,3 +177,38 @@ def test_an_alert_that_changed_by_itself_is_said_so(
         expect(page.locator("#pane .tl")).to_contain_text("Ej hanterat i tid")
         page.locator("#pane form[action$='/take'] button").click()
         expect(page.locator("#pane .state")).to_contain_text("Taget av Anna Berg")
+
+
+def test_by_keyboard_alone_she_opens_takes_and_closes(
+    browser: Browser, api: Api, clinic: Clinic, unit: Unit
+) -> None:
+    clinic.red_pressure(unit)
+
+    with signed_in(browser, api, []) as page:
+        for _ in range(40):  # from the top of the page, as somebody without a mouse comes
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.matches('tr a.nm')"):
+                break
+        page.keyboard.press("Enter")
+        expect(page.locator("#who")).to_be_focused()
+
+        page.keyboard.press("t")  # within 0.8 s of the change no key acts (detail 26)
+        page.wait_for_timeout(900)
+        expect(page.locator("#pane .state")).to_contain_text("Ny")
+        page.keyboard.press("t")
+        expect(page.locator("#pane .state")).to_contain_text("Taget av Anna Berg")
+
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.name === 'outcome'"):
+                break
+        page.keyboard.press("Space")
+        page.keyboard.press("Tab")
+        page.keyboard.type("Ringt 112")  # letters that are written are no commands
+        expect(page.locator("#resolve-note")).to_have_value("Ringt 112")
+        for _ in range(5):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.textContent.trim() === 'Åtgärda'"):
+                break
+        page.keyboard.press("Enter")
+        expect(page.locator("#pane .state")).to_contain_text("Åtgärdat: Akutvård")
