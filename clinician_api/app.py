@@ -21,6 +21,7 @@ from clinician_api.routes import (
     directory,
     handover,
     language,
+    measures,
     observations,
     patients,
     session,
@@ -66,7 +67,7 @@ def create_app(parts: Parts, metrics: Metrics) -> ASGIApp:
     app.state.parts = parts
     for module in (
         *(observations, directory, signin, session, language),
-        *(worklist, alerts, patients, handover),
+        *(worklist, alerts, patients, handover, measures),
     ):
         app.include_router(module.router)
     app.mount("/static", _Static(directory=STATIC))

@@ -22,6 +22,7 @@ class Entry:
 _PAGES: Final = (
     ("/worklist", "worklist", Right.READ),
     ("/handover", "handover", Right.READ),
+    ("/measures", "measures", Right.READ),
 )
 
 
