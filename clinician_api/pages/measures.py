@@ -1,4 +1,4 @@
-"""How the unit's alerts did, in words: per patient and day, how soon taken, which rules are loud."""
+"""How the unit's alerts did, in words: how many, how soon taken, which rules are loud."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ def page(found: Measures, reader: Reader, *, days: int) -> Page:
         ],
         rules=[
             Rule(
-                one.rule,
-                one.priority,
-                one.times,
-                one.patients,
-                _share(one.late, one.times, reader),
+                rule=one.rule,
+                priority=one.priority,
+                times=one.times,
+                patients=one.patients,
+                late=_share(one.late, one.times, reader),
             )
             for one in found.rules[:_NOISIEST]
         ],

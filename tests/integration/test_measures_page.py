@@ -80,7 +80,8 @@ def test_figures_are_what_happened(
     with psycopg.connect(database.dsn()) as connection:
         for alert_id, outcome in ((quick, "treatment_changed"), (slow, "measuring_error")):
             connection.execute(
-                "UPDATE alert SET state = 'resolved', outcome = %s, resolved_at = %s WHERE id = %s",
+                "UPDATE alert SET state = 'resolved', outcome = %s, resolved_at = %s"
+                " WHERE id = %s",
                 [outcome, now, alert_id],
             )
 
@@ -104,4 +105,4 @@ def test_a_unit_without_alerts_has_no_shares(api: Api, unit: Unit) -> None:
         text = plain(client.get("/measures").text)
 
     assert "Inga larm under tiden." in text
-    assert "Över tid –" in text
+    assert "Över tid \N{EN DASH}" in text

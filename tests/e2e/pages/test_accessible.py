@@ -45,6 +45,8 @@ def test_no_page_has_a_barrier(
         page.get_by_role("button", name="Sök").click()
         expect(page.locator("#found")).to_be_visible()
         found["search"] = barriers(page)
+        page.goto(f"{api.url}/measures")
+        found["measures"] = barriers(page)
         page.goto(f"{api.url}/nothing")
         found["error"] = barriers(page)
 
