@@ -5,4 +5,4 @@
 ALTER TABLE web_session
       ADD COLUMN roles text[] NOT NULL DEFAULT '{}';
 
-GRANT SELECT ON gateway_status TO hemvital_api;
+GRANT SELECT (gateway_id, is_online, heard_at) ON gateway_status TO hemvital_api;
