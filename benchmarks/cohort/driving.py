@@ -95,7 +95,7 @@ class _Drive:
         for outage in self._patient.outages:
             broken = Chain(is_whole=False, broken_since=outage.since, cause="gateway_offline")
             self._at(outage.since + _UNHEARD, partial(self._chain, broken))
-            self._at(outage.until, partial(self._chain, Chain()))
+            self._at(outage.until, partial(self._chain, Chain(broken_since=outage.since)))
         self._await_average(self._patient.since)
         now = self._patient.since
         while (at := self._next(now)) is not None and at < self._patient.until:

@@ -300,17 +300,18 @@ def told(
     limits, found = facts.limits(limits_text), facts.readings(readings_text)
     used = [reading for reading in found if not reading.is_withdrawn]
     last = used[-1] if used else None
+    worst = sentences.worst(rule, limits, used) if used else None
     doubts = [each for reading in used for each in values.flags(catalogue, reading.flags)]
     if used and len(used) < len(found):
         doubts.append(sentences.taken_back(catalogue, len(found) - len(used)))
-    limit = "" if last is None else sentences.limit(catalogue, rule, limits, last)
+    limit = "" if worst is None else sentences.limit(catalogue, rule, limits, worst)
     return Told(
         sentence=(
             sentences.sentence(catalogue, rule, limits, used, facts.noted(facts_text), zone=zone)
             if used or not found
             else sentences.all_taken_back(catalogue)
         ),
-        value="" if last is None else sentences.value(catalogue, last),
+        value="" if worst is None else sentences.value(catalogue, worst),
         unit=values.unit(catalogue, CODE_OF_RULE.get(rule, "")),
         limit=catalogue.gettext("limit %(limit)s") % {"limit": limit} if limit else "",
         doubts=tuple(dict.fromkeys(doubts)),

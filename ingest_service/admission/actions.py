@@ -76,7 +76,7 @@ async def act(
     async with connection.transaction():
         place = await _entered(connection, caller, alert_id, now)
         people = await patients.lock(connection, [place.patient_id])
-        loaded = await cases.load(connection, people, now=now, wanted=alert_id)
+        loaded = await cases.load_for_acting(connection, people, now=now, wanted=alert_id)
         case = loaded[place.patient_id]
         if before := await acts.known(connection, action_id):
             return _repeated(case, before, caller, alert_id, action)
@@ -177,7 +177,7 @@ async def deceased(
         if patient is None or patient.care_unit_id not in caller.care_unit_ids:
             raise UnknownAlertError(patient_id)
         await deaths.tell(connection, patient_id, by=caller.actor, source=source, at=now)
-        case = (await cases.load(connection, people, now=now))[patient_id]
+        case = (await cases.load_for_acting(connection, people, now=now))[patient_id]
         ended = acting.deceased(case, by=caller.actor, now=now)
         await cases.write(connection, [case], people, now=now)
         await alerts.notify_pages(connection, {patient.care_unit_id})
@@ -242,7 +242,7 @@ async def _of_owner(
     for patient_id in owned:
         async with connection.transaction():
             people = await patients.lock(connection, [patient_id])
-            for case in (await cases.load(connection, people, now=now)).values():
+            for case in (await cases.load_for_acting(connection, people, now=now)).values():
                 count += len(change(case))
                 if await cases.write(connection, [case], people, now=now):
                     await alerts.notify_pages(connection, {case.care_unit_id})

@@ -70,7 +70,7 @@ async def admit(
         )
         if not await answers.add(connection, row):
             return False
-        loaded = await cases.load(connection, locked, now=now)
+        loaded = await cases.load_for_acting(connection, locked, now=now)
         case = loaded[patient_id]
         for past in await answers.since(connection, [patient_id], given.answered_at - _BACK):
             case.history.add(cases.answer_of(past))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -24,6 +25,8 @@ from ingest_service.store.connections import Connection
 from ingest_service.store.histories import Past
 from ingest_service.store.messages import MessageRow
 from ingest_service.store.patients import Patient
+
+logger = logging.getLogger(__name__)
 
 UNITS: Final[Mapping[Family, str]] = {
     Family.BLOOD_PRESSURE: "mm[Hg]",
@@ -107,6 +110,25 @@ async def load(
     for patient_id, given in found.items():
         place(cases[patient_id], given, now=now, wanted=wanted)
     return cases
+
+
+async def load_for_acting(
+    connection: Connection,
+    patients: Mapping[UUID, Patient],
+    *,
+    now: datetime,
+    wanted: UUID | None = None,
+) -> dict[UUID, Case]:
+    """Return these patients as cases though a plan or hours cannot be read.
+
+    For what persons do to alerts, and what time does: nobody may be kept from a red by a document
+    that no program can read.
+    """
+    try:
+        return await load(connection, patients, now=now, wanted=wanted)
+    except ValueError:
+        logger.exception("a plan or hours cannot be read", extra={"patients": len(patients)})
+        return await load(connection, patients, now=now, is_blind=True, wanted=wanted)
 
 
 def place(

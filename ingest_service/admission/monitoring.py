@@ -12,6 +12,8 @@ from itertools import groupby
 from typing import Final
 from uuid import UUID
 
+from msgspec import structs
+
 from ingest_service import gateways
 from ingest_service.alerts import silence
 from ingest_service.alerts.case import Chain
@@ -87,7 +89,18 @@ async def _changed(connection: Connection, found: Collection[Seen]) -> list[Seen
         (one.patient_id, one.family): one
         for one in await clocks.seen(connection, {one.patient_id for one in found})
     }
-    return [one for one in found if _is_change(known.get((one.patient_id, one.family)), one)]
+    return [
+        _after(before, one)
+        for one in found
+        if _is_change(before := known.get((one.patient_id, one.family)), one)
+    ]
+
+
+def _after(before: Seen | None, one: Seen) -> Seen:
+    """Return a change; of what is whole again it says since when it was not."""
+    if before is None or before.is_whole or not one.is_whole:
+        return one
+    return structs.replace(one, broken_since=before.broken_since)
 
 
 def _seen(

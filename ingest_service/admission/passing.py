@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from ingest_service.admission import averages, cases
-from ingest_service.alerts import engine
+from ingest_service.alerts import deadlines, engine
 from ingest_service.alerts.rules import unjudged
 from ingest_service.store import alerts, clocks, patients
 from ingest_service.store.clocks import Clock
@@ -62,6 +62,7 @@ async def _give_up(connection: Connection, patient_id: UUID, now: datetime) -> N
             locked = await patients.lock(connection, [patient_id])
             loaded = await cases.load(connection, locked, now=now, is_blind=True)
             for case in loaded.values():
+                deadlines.pass_alerts(case, now)  # what stands is escalated all the same
                 if unjudged.RULE not in case.alerts:
                     engine.could_not_pass(case, now=now)
             if await cases.write(connection, loaded.values(), locked, now=now):

@@ -96,6 +96,7 @@ async def read(
             is_outage=sight.is_outage,
             cause=sight.cause,
             broken_since=sight.broken_since,
+            changed_at=sight.at,
         )
         happenings.append(Seen(at=sight.at, family=Family(sight.family), chain=chain))
     happenings += [

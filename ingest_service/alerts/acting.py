@@ -15,7 +15,7 @@ from uuid import UUID
 
 from msgspec import structs
 
-from ingest_service.alerts import response, telling
+from ingest_service.alerts import latch, response, telling
 from ingest_service.alerts.actions import (
     NOTE_MOST,
     PERSON_MOST,
@@ -223,7 +223,14 @@ class _Deed:
         self.case.change(self.alert, Event.REMEASURE_ASKED, at=self.now, by=self.by)
         return _stands(self.case, self.alert)
 
+    def _check_is_settled(self) -> None:
+        """Refuse to end what may be red in minutes: it waits for a second value (A4)."""
+        if latch.pending(self.alert) and self.alert.confirm_by is not None:
+            until = self.alert.confirm_by.isoformat(timespec="seconds")
+            raise self._refused(f"a red value waits for a second one until {until}.")
+
     def resolve(self, action: Resolve) -> Alert:
+        self._check_is_settled()
         outcome = OUTCOMES.get(action.outcome)
         if outcome is None or not outcome.is_for_persons:
             raise self._refused("there is no such outcome to choose.")
@@ -237,6 +244,7 @@ class _Deed:
         return self._done(ended(self.alert, outcome.code, self.now), Event.RESOLVED, detail)
 
     def withdraw(self, action: Withdraw) -> Alert:
+        self._check_is_settled()
         reason = self._text("The reason", action.reason, REASON_MOST)
         if not any(reading.is_withdrawn for reading in self.alert.readings):
             raise self._refused(

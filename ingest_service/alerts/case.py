@@ -27,7 +27,7 @@ class Chain:
     """Whether this patient's readings of one family would reach us: only then one is missed.
 
     ``is_outage`` means that one incident stands for many patients; ``changed_at`` is since when it
-    is as it is.
+    is as it is. Of a chain that is whole again ``broken_since`` is when the last break began.
     """
 
     is_whole: bool = True

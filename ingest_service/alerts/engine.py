@@ -209,6 +209,8 @@ def _judge_late(case: Case, late: Collection[Reading], now: datetime) -> None:
         found.extend(chain(limit.judge(case, reading, now=now), _of_history(case, reading, now)))
         latch.settle(case, reading, limit.not_red(case, reading, now=now), now=now)
     _join_all(case, reconnect.judge(case, list(late), found, now=now), now)
+    for reading in late:
+        presence.settle(case, reading, now=now)
 
 
 def _join_all(case: Case, findings: Iterable[Finding], now: datetime) -> None:

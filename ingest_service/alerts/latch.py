@@ -126,10 +126,16 @@ def not_needed(case: Case, alert: Alert) -> None:
 
 
 def _was_dealt_with(case: Case, finding: Finding) -> bool:
-    """Tell whether a person has ended an alert that rests on just this: it is judged once more."""
+    """Tell whether a person has ended an alert that rests on just this: it is judged once more.
+
+    Of a red all of it has to be known: one that came late, beside a later one that was dealt with,
+    is news.
+    """
     ended = case.ended.get(finding.rule)
     if ended is None or ended.outcome in BY_ITSELF or not finding.evidence:
         return False
+    if finding.level is Level.RED:
+        return not _new(ended, finding)
     return not _new(ended, replace(finding, evidence=finding.evidence[-1:]))
 
 
@@ -210,6 +216,8 @@ def _are_two(new: Evidence, waiting: Evidence, finding: Finding) -> bool:
     """Tell whether two red readings are two values, in whichever order they came."""
     if certainty.DOUBLE in new.flags or certainty.DOUBLE in waiting.flags:
         return False
+    if new.observation_id == waiting.observation_id:
+        return False  # its time was corrected
     if finding.is_disproved:  # something was within limits after it
         return new.effective_at > waiting.effective_at
     return new.effective_at != waiting.effective_at

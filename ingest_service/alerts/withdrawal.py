@@ -36,7 +36,7 @@ def withdraw(
         for one in alert.readings
     )
     left = replace(alert, readings=readings)
-    if not latch.pending(left):
+    if not _waits(left):
         latch.not_needed(case, alert)
         left = replace(left, confirm_by=None)
     is_over = not left.standing and left.priority is not Level.RED
@@ -51,6 +51,13 @@ def withdraw(
     ids = sorted(map(str, mine))
     detail = {"observations": msgspec.Raw(msgspec.json.encode(ids)), "why": why}
     case.change(left, event, at=now, by=by, detail=detail)
+
+
+def _waits(alert: Alert) -> bool:
+    """Tell whether what is left waits: a red for a second value, attempts for a valid one."""
+    if alert.state is State.AWAITING and alert.priority is not Level.RED:
+        return alert.confirm_by is not None and len(alert.standing) >= (alert.facts.count or 1)
+    return bool(latch.pending(alert))
 
 
 def doubt_again(case: Case, rule: str, observation_id: UUID) -> None:

@@ -92,10 +92,16 @@ def reason(
     valued = [each for each in used if numbers(each)]
     if rule not in _MEASURES or not valued:
         return _("Alert by the rule %(rule)s; its readings cannot be shown.") % {"rule": rule}
+    return _of_values(catalogue, rule, limits, valued)
+
+
+def _of_values(
+    catalogue: Catalogue, rule: str, limits: Mapping[Measure, Limits], valued: Sequence[Evidence]
+) -> str:
     span = valued[-1].effective_at - valued[0].effective_at
     facts = {
         "values": _values(catalogue, valued),
-        "limit": _limits_phrase(catalogue, rule, limits, valued),
+        "limit": _limits_phrase(catalogue, rule, limits, [worst(rule, limits, valued)]),
         "apart": _apart(catalogue, span),
         "span": _span(catalogue, span),
         "count": len(valued),
@@ -104,8 +110,38 @@ def reason(
         return _measured(catalogue)[rule] % facts
     if len(valued) == _SHOWN:
         return _measured_twice(catalogue)[rule] % facts
+    worse = worst(rule, limits, valued)
     facts["values"] = value(catalogue, valued[-1])
-    return _measured_often(catalogue)[rule] % facts
+    if worse is valued[-1]:
+        return _measured_often(catalogue)[rule] % facts
+    facts["worst"] = value(catalogue, worse)
+    return _measured_worse(catalogue)[rule] % facts
+
+
+def worst(rule: str, limits: Mapping[Measure, Limits], used: Sequence[Evidence]) -> Evidence:
+    """Return the reading that is most urgent, and of those the newest that is furthest out.
+
+    An alert is as urgent as its worst reading: the newest may lie within limits again.
+    """
+    measures = _MEASURES.get(rule, ())
+
+    def urgency(one: Evidence) -> tuple[int, Decimal]:
+        rank = -1 if one.level is None else one.level.rank
+        pairs = zip(measures, numbers(one), strict=False)
+        out = [_beyond(limits[measure], found) for measure, found in pairs if measure in limits]
+        return rank, max(out, default=Decimal(0))
+
+    return max(reversed(used), key=urgency)
+
+
+def _beyond(limits: Limits, found: Decimal) -> Decimal:
+    """Return by how much a value lies beyond the limit of its level; below zero is within."""
+    out = crossed(limits, found)
+    if out is None:
+        return Decimal(-1)
+    side, level = out
+    edge = bound(limits, side, level)
+    return Decimal(0) if edge is None else abs(found - edge)
 
 
 def taken_back(catalogue: Catalogue, count: int) -> str:
@@ -244,6 +280,28 @@ def _measured_often(catalogue: Catalogue) -> Mapping[str, str]:
         "limit.spo2": _(
             "Oxygen saturation %(values)s %%, the last of %(count)d readings within %(span)s,"
             " %(limit)s."
+        ),
+    }
+
+
+@cache
+def _measured_worse(catalogue: Catalogue) -> Mapping[str, str]:
+    _ = catalogue.gettext
+    return {
+        "limit.blood_pressure": _(
+            "Blood pressure %(worst)s mmHg, %(limit)s; now %(values)s, %(count)d readings within"
+            " %(span)s."
+        ),
+        "limit.body_weight": _(
+            "Weight %(worst)s kg, %(limit)s; now %(values)s, %(count)d readings within %(span)s."
+        ),
+        "limit.pulse": _(
+            "Pulse %(worst)s per minute, %(limit)s; now %(values)s, %(count)d readings within"
+            " %(span)s."
+        ),
+        "limit.spo2": _(
+            "Oxygen saturation %(worst)s %%, %(limit)s; now %(values)s %%, %(count)d readings"
+            " within %(span)s."
         ),
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -14,11 +15,14 @@ from psycopg import AsyncConnection
 from psycopg.pq import TransactionStatus
 
 from ingest_service import registration
+from ingest_service.admission import actions
 from ingest_service.admission.monitoring import sweep
 from ingest_service.admission.passing import pass_time
+from ingest_service.alerts.actions import Take
 from ingest_service.plans.limits import Family, Limits, Measure
 from ingest_service.plans.plan import Activity, AverageAbove
 from ingest_service.registration import Registration
+from ingest_service.store.callers import Caller
 from tests.support import plans
 from tests.support.ingest import Home, id_of, registered
 from tests.support.services import Database
@@ -297,3 +301,33 @@ async def test_a_could_not_judge_that_no_program_can_read_hides_nothing(
     [alert] = [row for row in alerts(home) if row["rule"] == "could_not_judge"]
     assert (alert["state"], alert["priority"]) == ("new", "red")
     assert {each["value"] for each in alert["readings"]} == {"84", "80"}  # and its pulse
+
+
+async def test_a06_a_plan_that_no_program_can_read_keeps_nobody_from_a_red(
+    database: Database,
+) -> None:
+    home = await registered(database, patients=2, limits=[])
+    home.now = at(7)
+    plans.put(database, plans.copd(since=at(0)))
+    await give(home, at(7), "82")
+    [red] = alerts(home)
+    home.execute("ALTER TABLE plan DISABLE TRIGGER USER")
+    home.execute("UPDATE plan SET body = '{'")
+
+    await tick(home, at(9, 20))
+    [waiting] = [row for row in alerts(home) if row["id"] == red["id"]]
+    assert waiting["escalations"] >= 1
+    nurse = Caller(
+        actor="SE2321000016-1001",
+        kind="staff",
+        care_unit_ids=(UUID(waiting["care_unit_id"]),),
+        trace_id="0" * 32,
+    )
+    async with await AsyncConnection.connect(
+        database.dsn("hemvital_api"), autocommit=True
+    ) as opened:
+        done = await actions.act(
+            opened, nurse, UUID(red["id"]), Take(), action_id=uuid4(), now=at(9, 25)
+        )
+        assert done.alert.owner == nurse.actor
+        assert await actions.unassign_absent(opened, now=at(9, 30)) == 1

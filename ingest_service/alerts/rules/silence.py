@@ -25,7 +25,7 @@ from typing import Final
 
 from ingest_service.alerts import worse
 from ingest_service.alerts.alert import Alert, Facts
-from ingest_service.alerts.case import Case
+from ingest_service.alerts.case import Case, Chain
 from ingest_service.alerts.finding import Finding
 from ingest_service.alerts.rules.expected import (
     OF_VALUES,
@@ -42,6 +42,8 @@ RULE: Final = "silence"
 VERSION: Final = 3
 # What a gateway kept while nothing could reach us comes first.
 _CATCH_UP: Final = timedelta(minutes=30)
+# But a gateway that comes and goes for minutes keeps nothing back for long: it puts nothing off.
+_LONG_BREAK: Final = timedelta(hours=1)
 _GOING: Final = 3  # readings, each worse than the one before
 
 
@@ -142,7 +144,7 @@ def _steps(case: Case, at: datetime) -> Iterator[_Step]:
     known = [last_of(case, family) for family in case.history.readings]
     newest = max((*own.values(), *(last for last in known if last is not None)), default=at)
     for activity, since in own.items():
-        caught_up = (case.chain_of(activity.family).changed_at or since) + _CATCH_UP
+        caught_up = _caught_up(case.chain_of(activity.family)) or since
         for rule, began in ((RULE, newest), (of_family(activity.family), since)):
             counted = began if heard is None else max(began, heard)
             if (missed := first_missed_after(plan, activity, counted)) is None:
@@ -156,6 +158,14 @@ def _steps(case: Case, at: datetime) -> Iterator[_Step]:
                     rule=rule,
                     is_trend=is_trend,
                 )
+
+
+def _caught_up(chain: Chain) -> datetime | None:
+    """Return until when what was kept at home comes, after a break that was long."""
+    if chain.changed_at is None or chain.broken_since is None:
+        return None
+    is_long = chain.changed_at - chain.broken_since >= _LONG_BREAK
+    return chain.changed_at + _CATCH_UP if is_long else None
 
 
 def _levels(

@@ -102,6 +102,19 @@ def used(minute: int, *values: int | str) -> Evidence:
             ),
         ),
         (
+            "limit.spo2",
+            SATURATION,
+            [used(0, 82), used(60, 89), used(180, 90)],  # the newest does not hide what is red
+            (
+                "Syremättnad 82 %, under patientens gräns 85\N{NO-BREAK SPACE}%; nu 90 %,"
+                " 3 mätningar under 3 timmar."
+            ),
+            (
+                "Oxygen saturation 82 %, below the patient's limit 85\N{NO-BREAK SPACE}%;"
+                " now 90 %, 3 readings within 3 hours."
+            ),
+        ),
+        (
             "limit.pulse",
             {Measure.PULSE: Limits(yellow_low=Decimal(50))},
             [used(0, "44.5")],

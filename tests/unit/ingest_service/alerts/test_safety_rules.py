@@ -10,10 +10,12 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from ingest_service.alerts import engine
+from ingest_service.alerts import acting, engine
+from ingest_service.alerts.actions import Resolve
 from ingest_service.alerts.alert import Event, Evidence, State
 from ingest_service.alerts.case import Case
 from ingest_service.alerts.history import Reading
+from ingest_service.alerts.refusals import RefusedError
 from ingest_service.messages.message import Kind, Recipient
 from ingest_service.plans.limits import Family, Level, Measure
 from ingest_service.plans.plan import Activity, Baseline, ChangeOverDays, Side, Usual
@@ -448,3 +450,60 @@ def test_a19_without_a_plan_in_force_nothing_is_judged(state: str) -> None:
         engine.take_attempt(patient, attempt(NOW + minutes * MINUTE), now=NOW + 5 * MINUTE)
 
     assert patient.changes == []
+
+
+def test_a04_what_waits_for_a_second_value_cannot_be_ended_meanwhile() -> None:
+    patient = take(copd(), saturation("89"))
+    take(patient, saturation("86", NOW + 5 * MINUTE))
+    alert = patient.alerts[RULE]
+    assert (alert.priority, alert.confirm_by) == (Level.YELLOW, NOW + 20 * MINUTE)
+
+    with pytest.raises(RefusedError, match="waits for a second one"):
+        acting.act(
+            patient,
+            alert.id,
+            Resolve(outcome="not_reached", note="x"),
+            by="SE1",
+            now=NOW + 6 * MINUTE,
+        )
+    engine.advance(patient, NOW + 60 * MINUTE)
+
+    assert patient.alerts[RULE].priority is Level.RED
+
+
+def test_a01_a_red_that_comes_late_beside_one_that_was_dealt_with_is_news() -> None:
+    patient = take(copd(), saturation("79"))
+    first = patient.alerts[RULE]
+    acting.act(
+        patient, first.id, Resolve(outcome="measuring_error", note="x"), by="SE1", now=NOW + MINUTE
+    )
+
+    late = saturation("82", NOW - 4 * MINUTE)
+    engine.take_reading(patient, late, now=NOW + 5 * MINUTE)
+
+    assert patient.alerts[RULE].priority is Level.RED
+    assert late.observation_id in {one.observation_id for one in patient.alerts[RULE].readings}
+
+
+def test_a04_a_corrected_time_is_no_second_value() -> None:
+    one = saturation("86")
+    patient = take(copd(), one)
+    moved = replace(one, effective_at=NOW - 2 * MINUTE)
+
+    engine.take_reading(patient, moved, now=NOW + MINUTE)
+
+    assert patient.alerts[RULE].state is State.AWAITING
+
+
+def test_a03_three_attempts_that_are_left_of_four_still_wait() -> None:
+    patient = copd()
+    tries = [attempt(NOW + minutes * MINUTE, "59408-5") for minutes in range(4)]
+    for one in tries:
+        engine.take_attempt(patient, one, now=one.effective_at)
+    gone = {tries[0].observation_id}
+    engine.take_back(patient, gone, by="SE1", why="fel person", now=NOW + 5 * MINUTE)
+
+    engine.advance(patient, NOW + 60 * MINUTE)
+
+    alert = patient.alerts["failed_attempts"]
+    assert (alert.priority, alert.state, len(alert.standing)) == (Level.YELLOW, State.NEW, 3)

@@ -383,10 +383,18 @@ def test_a_worrying_reading_makes_nobody_silent_before_it() -> None:
 
 def test_what_a_gateway_kept_comes_before_anybody_is_called_silent() -> None:
     case = a_case(None, (at(1, 19), 93))
-    case.chains[Family.SPO2] = Chain(changed_at=at(4, 12))
+    case.chains[Family.SPO2] = Chain(changed_at=at(4, 12), broken_since=at(2, 20))
 
     assert list(silence.judge(case, at=at(4, 12, 29))) == []
     [found] = silence.judge(case, at=at(4, 12, 30))
+    assert found.level is Level.RED
+
+
+def test_a09_a_gateway_that_comes_and_goes_puts_no_silence_off() -> None:
+    case = a_case(None, (at(1, 19), 93))
+    case.chains[Family.SPO2] = Chain(changed_at=at(3, 18, 58), broken_since=at(3, 18, 55))
+
+    [found] = silence.judge(case, at=at(3, 19))
     assert found.level is Level.RED
 
 
