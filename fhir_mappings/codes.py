@@ -40,6 +40,16 @@ REST: Final = "urn:hemvital:extension:rest"
 AVERAGING: Final = "urn:hemvital:extension:averaging"
 #: Ours: a reading that is not in an average, and why.
 LEFT_OUT: Final = "urn:hemvital:extension:left-out"
+#: Ours, of a plan: by what it alerts, when nothing is expected, who approved it as what and when,
+#: when patients were judged by this version, and why it was stopped.
+LIMITS: Final = "urn:hemvital:extension:limits"
+PAUSE: Final = "urn:hemvital:extension:pause"
+APPROVAL: Final = "urn:hemvital:extension:approval"
+IN_FORCE: Final = "urn:hemvital:extension:in-force"
+STATUS_REASON: Final = "urn:hemvital:extension:status-reason"
+#: Ours, of what a plan asks for: the window by the home's clock, and the protocol.
+WINDOW: Final = "urn:hemvital:extension:window"
+PROTOCOL: Final = "urn:hemvital:extension:protocol"
 
 TEST_DATA: Final = Coding("http://terminology.hl7.org/CodeSystem/v3-ActReason", "HTEST")
 
@@ -193,6 +203,9 @@ HEART_RATE: Final = _measure(
     unit=PER_MINUTE,
     profiles=("heartrate", "PhdNumericObservation"),
 )
+
+#: A pulse by whatever device: what a plan asks for.
+PULSE: Final = raw(CodeableConcept((*_HEART_RATE, _HEART_RATE_SNOMED), "Pulse rate"))
 
 
 def _series(

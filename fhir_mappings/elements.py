@@ -33,22 +33,29 @@ class Reference(msgspec.Struct, frozen=True):
     reference: str
 
 
-class Logical(msgspec.Struct, frozen=True):
+class Logical(msgspec.Struct, frozen=True, omit_defaults=True):
     """A reference by business identifier, to what is no resource here."""
 
     identifier: Identifier
+    type: str | None = None
+    display: str | None = None
 
 
 class Extension(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """An extension with one of the values that ours have, or with parts of its own."""
 
     url: str
-    value_reference: Reference | None = None
+    value_reference: Reference | Logical | None = None
     value_quantity: Quantity | None = None
     extension: tuple[Extension, ...] = ()
     value_code: str | None = None
     value_integer: int | None = None
     value_boolean: bool | None = None
+    value_string: str | None = None
+    value_date: str | None = None
+    value_date_time: str | None = None
+    value_time: str | None = None
+    value_period: Period | None = None
 
 
 class Quantity(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -74,11 +81,11 @@ class SampledData(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     data: str
 
 
-class Period(msgspec.Struct, frozen=True):
-    """From the first moment to the last."""
+class Period(msgspec.Struct, frozen=True, omit_defaults=True):
+    """From the first moment to the last; without an end it goes on."""
 
     start: str
-    end: str
+    end: str | None = None
 
 
 class Identifier(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -138,10 +138,10 @@ def _parser() -> argparse.ArgumentParser:
     add("restored", _restored, "Say that the database was restored: gateways send again.")
     register = add("register", _register, "Write who and what is known from a JSON document.")
     register.add_argument("file", type=Path)
-    for command in (export, rejudge, release, downtime):
+    for command in (rejudge, release, downtime):
         command.add(commands)
     for timed in (
-        *(channels, quarantine, readings, receivers, gateways, hold, plans, backups),
+        *(export, channels, quarantine, readings, receivers, gateways, hold, plans, backups),
         *(destroy, forget_raw, canary),
     ):
         timed.add(commands, _now)

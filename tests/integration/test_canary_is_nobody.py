@@ -152,6 +152,7 @@ async def test_nobody_is_seen_by_nobody(database: Database, tmp_path: Path) -> N
     assert len(exported) == 3
     assert {row["patient_id"] for row in exported} == {str(id_of("patient-1"))}
     assert len(command(database, "export", "readings", "--ids").splitlines()) == 3
+    assert str(nobody.PLAN) not in command(database, "export", "plans")
     assert nobody.GATEWAY not in command(database, "gateways", "list")
     metrics = GatewayMetrics(lambda: home.now)
     async with connections.pool(database.dsn("hemvital_jobs"), name="test", size=1) as pool:
